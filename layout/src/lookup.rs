@@ -1,0 +1,108 @@
+//! From a key to the version that a snapshot sees. The reader looks with its slot, the coordinator
+//! with the counts of what it has applied.
+
+use std::sync::atomic::{Ordering, fence};
+
+use crate::checksum::{edge_hash, id_hash};
+use crate::column;
+use crate::edge::EdgeRecord;
+use crate::error::Damage;
+use crate::index::{INDEX, find};
+use crate::record::ConceptRecord;
+use crate::slot::Slot;
+use crate::sync::AllFences;
+use crate::version::newest_below;
+use crate::view::View;
+
+/// The newest version in `slot` of the concept filed under (namespace, key), tombstones included,
+/// and its ordinal.
+#[inline]
+pub fn find_concept<'a>(
+    view: &'a View,
+    slot: &Slot,
+    namespace: u32,
+    key: &[u8; 16],
+) -> Result<Option<(u64, &'a ConceptRecord)>, Damage> {
+    if slot.records == 0 {
+        return Ok(None);
+    }
+    let hash = id_hash(view.superblock().hash_seed, namespace, key);
+    find(
+        INDEX,
+        &view.id_index(),
+        AllFences,
+        slot.id_index_depth as u32,
+        hash,
+        |ordinal| {
+            let visible = newest_below(ordinal, slot.records, |at| view.record_previous(at))?;
+            let Some(ordinal) = visible else {
+                return Ok(None);
+            };
+            let record = view.record(ordinal, slot)?;
+            let is_same = record.id == *key && record.namespace == namespace;
+            Ok(is_same.then_some((ordinal, record)))
+        },
+    )
+}
+
+/// The newest version in `slot` of the association (source, target, type), tombstones included, and
+/// its ordinal.
+pub fn find_edge<'a>(
+    view: &'a View,
+    slot: &Slot,
+    (source, target, edge_type): (u32, u32, u16),
+) -> Result<Option<(u32, &'a EdgeRecord)>, Damage> {
+    if slot.edges == 0 {
+        return Ok(None);
+    }
+    let hash = edge_hash(view.superblock().hash_seed, source, target, edge_type);
+    find(
+        INDEX,
+        &view.edge_index(),
+        AllFences,
+        slot.edge_index_depth as u32,
+        hash,
+        |ordinal| {
+            let visible = newest_below(ordinal, slot.edges, |at| view.edge_previous(at))?;
+            let Some(ordinal) = visible else {
+                return Ok(None);
+            };
+            let edge = view.edge(ordinal, slot)?;
+            let is_same = (edge.source, edge.target, edge.edge_type) == (source, target, edge_type);
+            Ok(is_same.then_some((ordinal as u32, edge)))
+        },
+    )
+}
+
+/// The newest version in `slot` of the concept with that ordinal, tombstones included, and its
+/// record's ordinal; `None` if the concept came later.
+#[inline]
+pub fn newest_record<'a>(
+    view: &'a View,
+    slot: &Slot,
+    concept_ordinal: u32,
+) -> Result<Option<(u64, &'a ConceptRecord)>, Damage> {
+    if u64::from(concept_ordinal) >= slot.concepts {
+        return Ok(None);
+    }
+    let word = view.columns(concept_ordinal)?[column::NEWEST].load(Ordering::Relaxed);
+    fence(Ordering::Acquire); // pairs with the release store of the column word
+    let Some(newest) = word.checked_sub(1) else {
+        let expected = "a record, as the concept is published";
+        return Err(Damage::new(0, "a concept's newest record", word, expected));
+    };
+    let Some(ordinal) = newest_below(newest, slot.records, |at| view.record_previous(at))? else {
+        return Ok(None);
+    };
+    let record = view.record(ordinal, slot)?;
+    if record.concept_ordinal != concept_ordinal {
+        let (found, expected) = (record.concept_ordinal.into(), concept_ordinal);
+        return Err(Damage::new(
+            0,
+            "the concept of a record that a column names",
+            found,
+            expected,
+        ));
+    }
+    Ok(Some((ordinal, record)))
+}
