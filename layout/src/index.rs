@@ -272,6 +272,66 @@ fn split<M: IndexSpace>(
     Ok(())
 }
 
+/// Makes an index whole whose writer died. `root` is as it was stored last: all segments ever given
+/// out, and a depth that may lag.
+///
+/// A split that was interrupted left some directory words of a segment turned and others not. Since
+/// nothing was stored into the new segments after, the old one still holds everything, and is
+/// split again, into segments of its own.
+pub fn repair<M: IndexSpace>(
+    shape: IndexShape,
+    memory: &M,
+    root: &mut IndexRoot,
+    hash_of: impl Fn(u64) -> Result<u64, M::Error>,
+) -> Result<(), M::Error> {
+    if root.segments == 0 {
+        return Ok(());
+    }
+    if root.depth == 0 && memory.directory_word(0)?.load() == 0 {
+        *root = IndexRoot::default(); // the writer died while it made the index
+        return Ok(());
+    }
+    let segments = root.segments;
+    let word_at = |at: u64| -> Result<(u64, u32), M::Error> {
+        let word = memory.directory_word(at)?.load();
+        let depth = (word & 0xff) as u32;
+        if word >> 8 == 0 || depth > DEPTH_MAX || word >> 8 > segments {
+            return Err(memory.damaged_directory(at, word));
+        }
+        Ok((word, depth))
+    };
+    // A doubling leaves a deeper word below the old end: of several, each leads to the next.
+    let (mut depth, mut at) = (root.depth, 0);
+    while at < 1 << depth {
+        depth = depth.max(word_at(at)?.1);
+        at += 1;
+    }
+    let mut torn = Vec::new();
+    for at in 0..1 << depth {
+        // Whoever has a depth has a sibling at least as deep; and the lowest word turns last.
+        let (_, word_depth) = word_at(at)?;
+        let lowest = at & mask(word_depth.saturating_sub(1));
+        if word_at(lowest)?.1 < word_depth {
+            torn.push(lowest);
+        }
+    }
+    root.depth = depth;
+    torn.sort_unstable();
+    torn.dedup();
+    for lowest in torn {
+        let (word, depth) = word_at(lowest)?;
+        split(
+            shape,
+            memory,
+            root,
+            ((word >> 8) - 1, depth),
+            lowest,
+            &hash_of,
+        )?;
+    }
+    Ok(())
+}
+
 /// Puts a word into a segment that no reader can reach yet.
 fn place<M: IndexSpace>(
     shape: IndexShape,
@@ -405,6 +465,63 @@ mod tests {
         assert_eq!(root.segments, *heap.ensured.borrow());
         let live = f64::from(1u32 << root.depth) * INDEX.segment_words() as f64;
         assert!(keys as f64 / live > 0.2, "{keys} keys in {live} words");
+    }
+
+    /// Kills the writer before each of its stores in turn, repairs, and goes on.
+    #[test]
+    fn an_index_whose_writer_died_at_any_store_is_made_whole() {
+        // A split of a segment with several directory words: the words turn one by one.
+        for turned in 0..=4u64 {
+            let heap = Heap::new(64);
+            let mut root = IndexRoot::default();
+            let hashes = |v: u64| Ok(hash(v));
+            let mut key = 0;
+            while root.depth < 3 {
+                upsert(
+                    INDEX,
+                    &heap,
+                    AllFences,
+                    &mut root,
+                    (hash(key), key),
+                    |v| Ok(v == key),
+                    hashes,
+                )
+                .unwrap();
+                key += 1;
+            }
+            // Merge nothing: instead split the segment of key 0 in part, as a dying writer would.
+            let (segment, depth) = segment_of(&heap, AllFences, root.depth, hash(0)).unwrap();
+            let mut dying = root;
+            let before: Vec<u64> = (0..32).map(|at| Word::load(&heap.directory[at])).collect();
+            split(INDEX, &heap, &mut dying, (segment, depth), hash(0), &hashes).unwrap();
+            let changed: Vec<usize> = (0..1 << root.depth)
+                .filter(|at| Word::load(&heap.directory[*at]) != before[*at])
+                .collect();
+            for at in changed.iter().rev().skip(turned as usize) {
+                Word::store(&heap.directory[*at], before[*at]);
+            }
+            root.segments = dying.segments;
+            repair(INDEX, &heap, &mut root, hashes).unwrap();
+            for more in key..key + 2000 {
+                upsert(
+                    INDEX,
+                    &heap,
+                    AllFences,
+                    &mut root,
+                    (hash(more), more),
+                    |v| Ok(v == more),
+                    hashes,
+                )
+                .unwrap();
+            }
+            for old in 0..key + 2000 {
+                assert_eq!(
+                    get(&heap, root.depth, old),
+                    Some(old),
+                    "key {old} after {turned} words turned"
+                );
+            }
+        }
     }
 
     #[test]

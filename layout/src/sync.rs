@@ -47,6 +47,20 @@ pub enum Fence {
     IndexAfterWord,
 }
 
+impl Fence {
+    /// The ordering of the fence at that place.
+    #[inline(always)]
+    pub const fn ordering(self) -> Ordering {
+        match self {
+            Fence::PublishBeforeFill => Ordering::Release,
+            Fence::CaptureAfterSequence
+            | Fence::CaptureAfterCopy
+            | Fence::IndexAfterDirectory
+            | Fence::IndexAfterWord => Ordering::Acquire,
+        }
+    }
+}
+
 /// Executes fences. The one real implementation is [`AllFences`].
 pub trait Fences: Copy {
     /// Executes the fence of that place.
@@ -60,9 +74,6 @@ pub struct AllFences;
 impl Fences for AllFences {
     #[inline(always)]
     fn fence(self, place: Fence) {
-        match place {
-            Fence::PublishBeforeFill => fence(Ordering::Release),
-            _ => fence(Ordering::Acquire),
-        }
+        fence(place.ordering());
     }
 }

@@ -187,9 +187,7 @@ impl View {
             .iter()
             .flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes())
             .collect();
-        T::read_from_bytes(&bytes[..size])
-            .ok()
-            .expect("the sizes agree")
+        T::read_from_bytes(&bytes[..size]).unwrap_or_else(|_| unreachable!("the sizes agree"))
     }
 
     /// Vector space `index`, which a slot's count says is there.
@@ -302,11 +300,22 @@ impl View {
         typed(self.truth(Region::RECORDS, RECORD_SHAPE, ordinal, 1)?)
     }
 
+    /// The words of record `ordinal`, which may lie above any watermark.
+    #[inline]
+    pub fn record_words(&self, ordinal: u64) -> Result<&[AtomicU64], Damage> {
+        self.words_of(
+            Region::RECORDS,
+            RECORD_SHAPE,
+            ordinal,
+            RECORD_SHAPE.stride / 8,
+        )
+    }
+
     /// 1 + the record before record `ordinal`, which may lie above any watermark; 0: none.
     #[inline]
     pub fn record_previous(&self, ordinal: u64) -> Result<u64, Damage> {
-        let words = self.words_of(Region::RECORDS, RECORD_SHAPE, ordinal, 16)?;
-        Ok(words[record::PREVIOUS_OFFSET as usize / 8].load(Ordering::Relaxed))
+        let word = record::PREVIOUS_OFFSET as usize / 8;
+        Ok(self.record_words(ordinal)?[word].load(Ordering::Relaxed))
     }
 
     /// Edge `ordinal`, which must lie below the slot's count.
@@ -316,11 +325,18 @@ impl View {
         typed(self.truth(Region::EDGES, EDGE_SHAPE, ordinal, 1)?)
     }
 
+    /// The words of edge `ordinal`, which may lie above any watermark.
+    #[inline]
+    pub fn edge_words(&self, ordinal: u64) -> Result<&[AtomicU64], Damage> {
+        self.words_of(Region::EDGES, EDGE_SHAPE, ordinal, EDGE_SHAPE.stride / 8)
+    }
+
     /// 1 + the edge before edge `ordinal`, which may lie above any watermark; 0: none.
     #[inline]
     pub fn edge_previous(&self, ordinal: u64) -> Result<u64, Damage> {
-        let words = self.words_of(Region::EDGES, EDGE_SHAPE, ordinal, 8)?;
-        Ok(words[edge::PREVIOUS_OFFSET as usize / 8].load(Ordering::Relaxed) & u64::from(u32::MAX))
+        let word = edge::PREVIOUS_OFFSET as usize / 8;
+        let word = self.edge_words(ordinal)?[word].load(Ordering::Relaxed);
+        Ok(word & u64::from(u32::MAX))
     }
 
     /// The blob at byte `offset` of the content region, which must lie below the slot's size.

@@ -205,6 +205,15 @@ impl Map {
         self.writable
     }
 
+    /// Writes the dirty pages of a range to disk, and waits. `offset` is a multiple of the page size.
+    pub fn sync_range(&self, offset: u64, size: u64) -> io::Result<()> {
+        let beyond = || io::Error::from(io::ErrorKind::UnexpectedEof);
+        let pointer = self.pointer(offset, size).ok_or_else(beyond)?;
+        // SAFETY: the range is mapped and in the file; syncing changes no contents.
+        unsafe { rustix::mm::msync(pointer.cast(), size as usize, rustix::mm::MsyncFlags::SYNC)? };
+        Ok(())
+    }
+
     /// Asks the kernel to make the pages of a range present and writable, so that the first store
     /// costs no fault. A failure costs only that.
     pub fn populate(&self, offset: u64, size: u64) {

@@ -1,0 +1,174 @@
+//! `sutra nearest`: the concepts whose vectors are nearest to one.
+
+use std::fs::File;
+use std::io::{BufReader, Read, stdin};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use sutra_reader::{Hit, NearestQuery, Snapshot};
+
+use crate::exit::{Exit, Failure, Outcome};
+use crate::npy::Rows;
+use crate::output::{self, OutputArgs};
+use crate::store::{self, ReaderArgs};
+
+/// Print the concepts nearest to a vector
+///
+/// The search is exact. A larger score is nearer under every metric: the cosine, the dot product,
+/// or minus the Euclidean distance.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sutra nearest knowledge --like wolf.n.01
+  sutra nearest knowledge --vector query.npy -k 5 --json
+  embed 'a wild dog' | sutra nearest knowledge --vector -
+
+A 1-D array gives one list; a 2-D array is many queries and gives a list of lists.
+Exit code 1: there is no such concept, or it has no vector.")]
+pub struct NearestArgs {
+    #[command(flatten)]
+    reader: ReaderArgs,
+    #[command(flatten)]
+    query: Query,
+    /// Concepts to print, at most
+    #[arg(short, value_name = "K", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    k: u32,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Query {
+    /// Nearest to the vector of this concept, which itself is left out
+    #[arg(long, value_name = "ID")]
+    like: Option<String>,
+    /// Nearest to the vectors in this file; `-` is standard input
+    #[arg(long, value_name = "FILE.npy")]
+    vector: Option<PathBuf>,
+}
+
+/// A hit, as `--json` gives it.
+#[derive(Debug, Serialize)]
+pub struct HitRow<'s> {
+    /// The concept.
+    pub id: String,
+    /// Larger is nearer.
+    pub score: f32,
+    /// Its content.
+    pub content: &'s str,
+}
+
+impl<'s> HitRow<'s> {
+    /// The row of one hit; none if it has expired.
+    pub fn new(snapshot: &'s Snapshot, hit: &Hit) -> Result<Option<HitRow<'s>>, Failure> {
+        let Some(concept) = snapshot.concept(hit.ordinal)? else {
+            return Ok(None);
+        };
+        Ok(Some(HitRow {
+            id: concept.id()?.to_string(),
+            score: hit.score,
+            content: concept.content()?,
+        }))
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &NearestArgs) -> Outcome {
+    let snapshot = args.reader.snapshot()?;
+    let k = args.k as usize;
+    match (&args.query.like, &args.query.vector) {
+        (Some(id), _) => {
+            let rows = like(&snapshot, &args.reader.store, id, k)?;
+            if args.output.json {
+                output::json(&rows)?
+            } else {
+                print_hits(rows)?
+            }
+        }
+        (None, Some(path)) => {
+            let mut queries = open(path)?;
+            let is_list = queries.is_list();
+            let (mut row, mut lists) = (Vec::new(), Vec::new());
+            while queries.next_row(&mut row).map_err(Failure::usage)? {
+                lists.push(search(&snapshot, &row, k, None)?);
+            }
+            match (args.output.json, is_list) {
+                (true, true) => output::json(&lists)?,
+                (true, false) => output::json(&lists[0])?,
+                (false, _) => lists
+                    .into_iter()
+                    .enumerate()
+                    .try_for_each(|(number, rows)| {
+                        if is_list {
+                            output::print(&format!("query {number}\n"))?;
+                        }
+                        print_hits(rows)
+                    })?,
+            }
+        }
+        (None, None) => unreachable!("the parser requires one of --like and --vector"),
+    }
+    Ok(Exit::Done)
+}
+
+/// The nearest to a concept, without itself.
+fn like<'s>(
+    snapshot: &'s Snapshot,
+    store: &Path,
+    id: &str,
+    k: usize,
+) -> Result<Vec<HitRow<'s>>, Failure> {
+    let concept = store::concept(snapshot, store, id)?;
+    let embedding = concept.embedding()?.ok_or_else(|| {
+        Failure::not_found(format!(
+            "the concept {id:?} has no vector; give one with --vector"
+        ))
+    })?;
+    search(snapshot, embedding, k, Some(concept.ordinal()))
+}
+
+fn search<'s>(
+    snapshot: &'s Snapshot,
+    vector: &[f32],
+    k: usize,
+    exclude: Option<u32>,
+) -> Result<Vec<HitRow<'s>>, Failure> {
+    let query = NearestQuery {
+        k,
+        exclude,
+        ..NearestQuery::default()
+    };
+    snapshot
+        .nearest(vector, &query)?
+        .iter()
+        .filter_map(|hit| HitRow::new(snapshot, hit).transpose())
+        .collect()
+}
+
+fn open(path: &Path) -> Result<Rows<BufReader<Box<dyn Read>>>, Failure> {
+    let (name, reader): (_, Box<dyn Read>) = match path == Path::new("-") {
+        true => ("standard input".to_owned(), Box::new(stdin())),
+        false => {
+            let file = File::open(path).map_err(|error| {
+                Failure::usage(format!(
+                    "{} cannot be read ({error}); give an .npy file",
+                    path.display()
+                ))
+            })?;
+            (path.display().to_string(), Box::new(file))
+        }
+    };
+    Rows::new(name, BufReader::new(reader)).map_err(Failure::usage)
+}
+
+fn print_hits(rows: Vec<HitRow<'_>>) -> Result<(), Failure> {
+    let rows = rows.into_iter().map(|row| {
+        [
+            format!("{:.4}", row.score),
+            row.id,
+            output::short(row.content, 100),
+        ]
+    });
+    output::table(["score", "id", "content"], rows)
+}

@@ -1,0 +1,114 @@
+//! `sutra`: serve, fill, ask and inspect a store.
+
+mod commands;
+mod demo;
+mod exit;
+mod import;
+mod npy;
+mod output;
+mod store;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use exit::{Exit, Outcome};
+
+/// One live knowledge store, shared by many processes on one machine
+///
+/// A store is a directory. One process writes it (`sutra serve`); any number read it, each by
+/// mapping the file, with no server in between. Commands that read never create, host or write.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sutra",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  sutra demo                                     # everything, on WordNet's animals, in under a minute
+  sutra serve knowledge &
+  sutra learn knowledge 'a wild dog that hunts in packs' --id wolf
+  sutra import knowledge concepts.ndjson --vectors embeddings.f16.npy
+  sutra nearest knowledge --like wolf --json
+  sutra stop knowledge
+
+Exit codes: 0 done; 1 not found, or damage found; 2 usage; 3 store or connection; 4 done, with rejects."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::DemoArgs),
+    Serve(commands::serve::ServeArgs),
+    Stop(commands::stop::StopArgs),
+    Import(import::ImportArgs),
+    Learn(commands::learn::LearnArgs),
+    Associate(commands::associate::AssociateArgs),
+    Get(commands::get::GetArgs),
+    Neighbors(commands::neighbors::NeighborsArgs),
+    Path(commands::path::PathArgs),
+    Nearest(commands::nearest::NearestArgs),
+    Stats(commands::stats::StatsArgs),
+    Verify(commands::verify::VerifyArgs),
+    #[command(hide = true)]
+    DemoReader(demo::reader::DemoReaderArgs),
+}
+
+fn run(command: Command) -> Outcome {
+    match command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Serve(args) => commands::serve::run(args),
+        Command::Stop(args) => commands::stop::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Learn(args) => commands::learn::run(&args),
+        Command::Associate(args) => commands::associate::run(&args),
+        Command::Get(args) => commands::get::run(&args),
+        Command::Neighbors(args) => commands::neighbors::run(&args),
+        Command::Path(args) => commands::path::run(&args),
+        Command::Nearest(args) => commands::nearest::run(&args),
+        Command::Stats(args) => commands::stats::run(&args),
+        Command::Verify(args) => commands::verify::run(&args),
+        Command::DemoReader(args) => demo::reader::run(&args),
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            if failure.exit != Exit::Done {
+                eprintln!("sutra: {failure}");
+            }
+            failure.exit.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_command_has_help_with_examples() {
+        Cli::command().debug_assert();
+        for command in Cli::command()
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set())
+        {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name} has no help");
+            let examples = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                examples.contains(&format!("sutra {name}")),
+                "{name} has no examples"
+            );
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The exit codes, and that commands which read leave nothing behind.
+
+mod support;
+
+use support::{Served, npy, sutra_in};
+
+#[test]
+fn no_command_makes_a_store_that_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("in.ndjson"), "").unwrap();
+    let commands: [&[&str]; 10] = [
+        &["get", "store", "wolf"],
+        &["neighbors", "store", "wolf"],
+        &["path", "store", "wolf", "dog"],
+        &["nearest", "store", "--like", "wolf"],
+        &["stats", "store"],
+        &["verify", "store"],
+        &["stop", "store"],
+        &["learn", "store", "text"],
+        &["associate", "store", "a", "b", "causal"],
+        &["import", "store", "in.ndjson"],
+    ];
+    for command in commands {
+        let ran = sutra_in(folder.path(), command, b"");
+        assert_eq!(ran.code, 3, "{command:?}: {ran:?}");
+        assert!(
+            ran.stderr.starts_with("sutra: ") && ran.stderr.contains("store"),
+            "{command:?}: {ran:?}"
+        );
+        assert!(
+            !folder.path().join("store").exists(),
+            "{command:?} made the store"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_no_store_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("store")).unwrap();
+    std::fs::write(folder.path().join("store/storage.dat"), vec![7; 1 << 20]).unwrap();
+    let ran = sutra_in(folder.path(), &["get", "store", "wolf"], b"");
+    assert_eq!(ran.code, 3, "{ran:?}");
+}
+
+#[test]
+fn arguments_that_cannot_be_used_end_with_2() {
+    let served = Served::new(&[]);
+    served.file("text", "no numpy");
+    served.file("three.npy", npy("(3,)", &[1.0, 2.0, 3.0]));
+    served.import(r#"{"id": "wolf", "content": "a wild dog", "embedding": [1, 0]}"#);
+    let commands: [&[&str]; 12] = [
+        &[],
+        &["frobnicate"],
+        &["get", "store"],
+        &["get", "store", ""],
+        &["neighbors", "store", "wolf", "--direction", "up"],
+        &["nearest", "store"],
+        &[
+            "nearest",
+            "store",
+            "--like",
+            "wolf",
+            "--vector",
+            "three.npy",
+        ],
+        &["nearest", "store", "--vector", "text"],
+        &["nearest", "store", "--vector", "three.npy"],
+        &["import", "store", "not-there.ndjson"],
+        &["learn", "store"],
+        &["learn", "store", "x", "--strength", "2"],
+    ];
+    for command in commands {
+        let ran = served.sutra(command);
+        assert_eq!(ran.code, 2, "{command:?}: {ran:?}");
+        assert!(
+            !ran.stderr.is_empty() && ran.stdout.is_empty(),
+            "{command:?}: {ran:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_there_ends_with_1() {
+    let served = Served::new(&[]);
+    served.import(r#"{"id": "wolf", "content": "a wild dog"}"#);
+    let commands: [&[&str]; 7] = [
+        &["get", "store", "unicorn"],
+        &["neighbors", "store", "unicorn"],
+        &["neighbors", "store", "wolf", "--type", "unheard-of"],
+        &["path", "store", "wolf", "unicorn"],
+        &["nearest", "store", "--like", "unicorn"],
+        &["nearest", "store", "--like", "wolf"],
+        &["associate", "store", "wolf", "unicorn", "causal"],
+    ];
+    for command in commands {
+        let ran = served.sutra(command);
+        assert_eq!(ran.code, 1, "{command:?}: {ran:?}");
+        assert!(
+            !ran.stderr.is_empty() && ran.stdout.is_empty(),
+            "{command:?}: {ran:?}"
+        );
+    }
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in [["--help"], ["--version"]] {
+        assert_eq!(sutra_in(folder.path(), &command, b"").code, 0);
+    }
+    let help = sutra_in(folder.path(), &["import", "--help"], b"");
+    assert!(help.stdout.contains("Examples:"), "{help:?}");
+}
+
+#[test]
+fn a_second_coordinator_is_refused_and_told_the_first() {
+    let served = Served::new(&[]);
+    let second = served.sutra(&["serve", "store"]);
+    assert_eq!(second.code, 3, "{second:?}");
+    let pid = served.json(&["stats", "store"])["writer_pid"].to_string();
+    assert!(
+        second.stderr.contains(&pid),
+        "{second:?} does not name {pid}"
+    );
+}

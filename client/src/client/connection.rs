@@ -1,0 +1,148 @@
+//! One connection: frames out without ever being stuck, replies in.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use sutra_layout::limits::FRAME_SIZE_MAX;
+
+use crate::protocol::{Inbox, ProtocolError, Reply};
+use crate::socket;
+
+/// Why a connection cannot be used further.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The other end is gone.
+    Lost,
+    /// The other end is there and nothing moved for too long.
+    Silent,
+    /// The other end sent what it must not.
+    Protocol(ProtocolError),
+}
+
+/// How long nothing may move.
+struct Patience {
+    limit: Duration,
+    since: Instant,
+}
+
+impl Patience {
+    fn new(limit: Duration) -> Patience {
+        Patience {
+            limit,
+            since: Instant::now(),
+        }
+    }
+
+    fn something_moved(&mut self) {
+        self.since = Instant::now();
+    }
+
+    fn left(&self) -> Result<Duration, Broken> {
+        match self.limit.checked_sub(self.since.elapsed()) {
+            Some(left) if !left.is_zero() => Ok(left),
+            _ => Err(Broken::Silent),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: UnixStream,
+    inbox: Inbox,
+    /// The other end may have a part of a frame: what were sent now would be read as its rest.
+    send_failed: bool,
+}
+
+impl Connection {
+    pub fn open(path: &Path, timeout: Duration) -> io::Result<Connection> {
+        let stream = socket::connect_within(path, timeout)?;
+        let inbox = Inbox::new(FRAME_SIZE_MAX as u32);
+        Ok(Connection {
+            stream,
+            inbox,
+            send_failed: false,
+        })
+    }
+
+    /// Sends all of `frame`. While the socket takes no more, replies are read into the inbox: a
+    /// coordinator that cannot send its replies might not read what we send.
+    ///
+    /// After an error nothing more is sent; what the other end had said may still be received.
+    pub fn send(&mut self, frame: &[u8], limit: Duration) -> Result<(), Broken> {
+        if self.send_failed {
+            return Err(Broken::Lost);
+        }
+        let sent = self.send_all(frame, limit);
+        self.send_failed = sent.is_err();
+        sent
+    }
+
+    fn send_all(&mut self, frame: &[u8], limit: Duration) -> Result<(), Broken> {
+        let mut patience = Patience::new(limit);
+        let mut rest = frame;
+        while !rest.is_empty() {
+            match send(
+                &self.stream,
+                rest,
+                SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
+            ) {
+                Ok(size) => {
+                    rest = &rest[size..];
+                    patience.something_moved();
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    self.poll(PollFlags::IN | PollFlags::OUT, &patience)?;
+                    if self.fill()? {
+                        patience.something_moved();
+                    }
+                }
+                Err(_) => return Err(Broken::Lost),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next reply and its request id, waiting while nothing has come for less than `limit`.
+    pub fn receive(&mut self, limit: Duration) -> Result<(u64, Reply), Broken> {
+        let mut patience = Patience::new(limit);
+        loop {
+            if let Some((header, body)) = self.inbox.next().map_err(Broken::Protocol)? {
+                let reply = Reply::decode(header.kind, body).map_err(Broken::Protocol)?;
+                return Ok((header.request_id, reply));
+            }
+            match self.fill()? {
+                true => patience.something_moved(),
+                false => self.poll(PollFlags::IN, &patience)?,
+            }
+        }
+    }
+
+    /// Reads once what has come, without waiting; whether anything had.
+    fn fill(&mut self) -> Result<bool, Broken> {
+        let room = self.inbox.room();
+        match recv(&self.stream, room, RecvFlags::DONTWAIT) {
+            Ok((0, _)) => Err(Broken::Lost),
+            Ok((size, _)) => {
+                self.inbox.filled(size);
+                Ok(true)
+            }
+            Err(Errno::AGAIN | Errno::INTR) => Ok(false),
+            Err(_) => Err(Broken::Lost),
+        }
+    }
+
+    fn poll(&self, events: PollFlags, patience: &Patience) -> Result<(), Broken> {
+        let timeout = Timespec::try_from(patience.left()?).ok();
+        match poll(&mut [PollFd::new(&self.stream, events)], timeout.as_ref()) {
+            // A timeout is noticed by the next call of `left`.
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(_) => Err(Broken::Lost),
+        }
+    }
+}

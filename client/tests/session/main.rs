@@ -1,0 +1,8 @@
+//! The client against a coordinator that follows a script.
+
+mod fake;
+mod greeting;
+mod overload;
+mod pipeline;
+mod questions;
+mod reconnect;

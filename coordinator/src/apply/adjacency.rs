@@ -1,0 +1,143 @@
+//! Appending to the lists of a concept's associations, and ending what is in them.
+
+use std::sync::atomic::Ordering;
+
+use sutra_layout::adjacency::{Block, BlockRef, Entry, UNITS_LOG2_MAX, find_entry};
+use sutra_layout::column::{ENTRIES, OUT_HEAD};
+use sutra_layout::geometry::{Region, Shape};
+
+use super::Writer;
+use crate::error::CoordinatorError;
+
+const UNITS: Shape = Shape::new(sutra_layout::adjacency::UNIT_SIZE);
+
+impl Writer {
+    /// Appends `entry` to the list that column word `head` of `concept` names, unless the list
+    /// already ends with it or a later one: then a first application got so far before it was cut.
+    pub(super) fn append_entry(
+        &mut self,
+        concept: u32,
+        head: usize,
+        entry: Entry,
+    ) -> Result<(), CoordinatorError> {
+        self.image.ensure(Region::COLUMNS, u64::from(concept) + 1)?;
+        let newest =
+            BlockRef::decode(self.image.view().columns(concept)?[head].load(Ordering::Relaxed));
+        let Some(at) = newest else {
+            return self.push_block(concept, head, None, entry);
+        };
+        let view = self.image.view();
+        let block = Block::open(view, at)?;
+        let count = block.count();
+        if count > 0
+            && block
+                .entry(count - 1)
+                .is_some_and(|last| last.edge >= entry.edge)
+        {
+            return Ok(());
+        }
+        if count == block.capacity() {
+            return self.push_block(concept, head, Some(at), entry);
+        }
+        let words = entry.to_words();
+        let places = block.entry_words(count);
+        places[1].store(words[1], Ordering::Relaxed);
+        places[0].store(words[0], Ordering::Release); // pairs with the fence in Block::entry
+        self.count_entry(concept, head)
+    }
+
+    /// Puts a new block with one entry on top of the block at `below`.
+    fn push_block(
+        &mut self,
+        concept: u32,
+        head: usize,
+        below: Option<BlockRef>,
+        entry: Entry,
+    ) -> Result<(), CoordinatorError> {
+        let units_log2 = below.map_or(0, |below| (below.units_log2 + 1).min(UNITS_LOG2_MAX));
+        let at = BlockRef {
+            unit: self.take_units(1 << units_log2)?,
+            units_log2,
+        };
+        let view = self.image.view();
+        let (next, skip) = match below {
+            Some(below) => {
+                let block = Block::open(view, below)?;
+                (Some((below, block.depth())), Some(self.skip_from(&block)?))
+            }
+            None => (None, None),
+        };
+        let block = Block::open(view, at)?;
+        for (word, value) in block.head().into_iter().zip(Block::head_words(next, skip)) {
+            word.store(value, Ordering::Relaxed);
+        }
+        for (word, value) in block.entry_words(0).into_iter().zip(entry.to_words()) {
+            word.store(value, Ordering::Relaxed);
+        }
+        // Pairs with the fence in Block::open: who sees the head sees the block.
+        view.columns(concept)?[head].store(at.encode(), Ordering::Release);
+        self.count_entry(concept, head)
+    }
+
+    /// Where a block on top of `below` skips to: as for records, see
+    /// [`sutra_layout::record::skip_of`].
+    fn skip_from(&self, below: &Block<'_>) -> Result<BlockRef, CoordinatorError> {
+        let view = self.image.view();
+        let Some(jump) = below.skip()? else {
+            return Ok(below.at);
+        };
+        let jump_block = Block::open(view, jump)?;
+        let Some(further) = jump_block.skip()? else {
+            return Ok(below.at);
+        };
+        let further_depth = Block::open(view, further)?.depth();
+        let is_equal = below.depth().wrapping_sub(jump_block.depth())
+            == jump_block.depth().wrapping_sub(further_depth);
+        Ok(if is_equal { further } else { below.at })
+    }
+
+    /// Gives out `count` units in a row that were never given out before.
+    fn take_units(&mut self, count: u64) -> Result<u64, CoordinatorError> {
+        let end = self.image.live_end(Region::ADJACENCY);
+        let limit = CoordinatorError::LimitReached {
+            what: "adjacency",
+            limit: 1 << 48,
+        };
+        let unit = UNITS.fit(end.load(Ordering::Relaxed), count).ok_or(limit)?;
+        self.image.ensure(Region::ADJACENCY, unit + count)?;
+        end.store(unit + count, Ordering::Release); // before the space is used: never twice
+        Ok(unit)
+    }
+
+    fn count_entry(&self, concept: u32, head: usize) -> Result<(), CoordinatorError> {
+        let word = &self.image.view().columns(concept)?[ENTRIES];
+        let one = if head == OUT_HEAD { 1 } else { 1 << 32 };
+        word.store(
+            word.load(Ordering::Relaxed).wrapping_add(one),
+            Ordering::Relaxed,
+        );
+        Ok(())
+    }
+
+    /// Says that edge `by` replaced or ended edge `edge`, in the list of one of its ends.
+    pub(crate) fn end_entry(
+        &mut self,
+        concept: u32,
+        head: usize,
+        edge: u32,
+        by: u32,
+    ) -> Result<(), CoordinatorError> {
+        let view = self.image.view();
+        let list = view.columns(concept)?[head].load(Ordering::Relaxed);
+        if let Some((block, at)) = find_entry(view, list, edge)?
+            && let Some(entry) = block.entry(at)
+        {
+            let ended = Entry {
+                ended: by + 1,
+                ..entry
+            };
+            block.entry_words(at)[1].store(ended.to_words()[1], Ordering::Release);
+        }
+        Ok(())
+    }
+}

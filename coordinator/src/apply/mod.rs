@@ -1,0 +1,113 @@
+//! What a log entry does to the file: one path for live writes, recovery and replicas.
+//!
+//! Deterministic: the same log gives the same truth bytes, for everything a version depends on is
+//! in the entry or in the file. Idempotent: every store is an assignment at a place that the counts
+//! decide, and lists refuse an edge that they already end with; so an entry whose first application
+//! was cut off by a kill is simply applied again. Nothing here can refuse an operation: that was
+//! decided before the entry was logged, and an operation of an entry that cannot be applied is
+//! damage.
+
+mod adjacency;
+mod associate;
+mod indexes;
+mod learn;
+mod store;
+
+use sutra_client::protocol::Operation;
+use sutra_layout::slot::Slot;
+
+use crate::clients::Clients;
+use crate::entry::Entry;
+use crate::error::CoordinatorError;
+use crate::image::Image;
+use crate::symbols::Symbols;
+pub use indexes::Roots;
+
+/// The state of the one writer: the file, and what is applied to it so far.
+#[derive(Debug)]
+pub struct Writer {
+    /// The file.
+    pub image: Image,
+    /// Counts of what is applied; the next publication is a copy.
+    pub now: Slot,
+    /// Depths and segments of both indexes.
+    pub roots: Roots,
+    /// Names by table.
+    pub symbols: Symbols,
+    /// Highest sequence by client.
+    pub clients: Clients,
+}
+
+/// What deciding already found out about an operation, so that applying need not look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing: look.
+    Unknown,
+    /// The concept's newest record, if it has one.
+    Record(Option<u64>),
+    /// The ordinals of both ends.
+    Ends(u32, u32),
+}
+
+/// What every operation of an entry shares.
+#[derive(Clone, Copy, Debug)]
+struct Context {
+    lsn: u64,
+    time: u64,
+    author: u32,
+}
+
+impl Writer {
+    /// Applies log entry `lsn`. `found` has what deciding found, operation by operation, or is empty.
+    pub fn apply(
+        &mut self,
+        lsn: u64,
+        entry: &Entry<'_>,
+        found: &[Found],
+    ) -> Result<(), CoordinatorError> {
+        let bad = |what: String| CoordinatorError::BadEntry { lsn, what };
+        if entry.head.space_dimension.get() != 0 {
+            self.make_space(
+                entry.head.space_dimension.get(),
+                entry.head.space_metric,
+                lsn,
+            )?;
+        }
+        let author = self.intern(sutra_layout::symbol::SymbolTable::Author, entry.author)?;
+        let context = Context {
+            lsn,
+            time: entry.head.time.get(),
+            author,
+        };
+        let mut rejected = entry
+            .rejected
+            .iter()
+            .map(|rejected| rejected.index.get() as usize)
+            .peekable();
+        for (index, operation) in entry.operations.enumerate() {
+            if rejected.next_if_eq(&index).is_some() {
+                continue;
+            }
+            let found = found.get(index).copied().unwrap_or(Found::Unknown);
+            match operation.map_err(|fault| bad(format!("operation {index}: {fault}")))? {
+                Operation::Learn(learn) => self.learn(context, &learn, found)?,
+                Operation::Associate(associate) => self.associate(context, &associate, found)?,
+                Operation::Unsupported(code) => {
+                    return Err(bad(format!(
+                        "operation {index} has opcode {code}, which this version does not know"
+                    )));
+                }
+            }
+            self.now.operations += 1;
+        }
+        self.clients
+            .note(entry.head.client_id, lsn, entry.outcome());
+        self.now.published_lsn = lsn;
+        Ok(())
+    }
+
+    /// LSN of the last entry applied.
+    pub fn applied_lsn(&self) -> u64 {
+        self.now.published_lsn
+    }
+}

@@ -1,0 +1,170 @@
+//! Appending truth: blobs, symbols, rows, records, edges.
+
+use std::sync::atomic::Ordering;
+
+use sutra_client::protocol::F32s;
+use sutra_layout::blob::blob_space;
+use sutra_layout::edge::EdgeRecord;
+use sutra_layout::geometry::{Region, Shape};
+use sutra_layout::record::ConceptRecord;
+use sutra_layout::space::{DEFAULT_M, Metric, Space};
+use sutra_layout::symbol::{SYMBOL_HEAD_SIZE, SymbolTable, encode_symbol};
+
+use super::Writer;
+use crate::error::CoordinatorError;
+
+const BYTES: Shape = Shape::new(1);
+
+impl Writer {
+    /// Appends a blob and returns its byte in the content region.
+    pub(super) fn append_blob(&mut self, bytes: &[u8]) -> Result<u64, CoordinatorError> {
+        let size = blob_space(bytes.len());
+        let at = fit(Region::CONTENT, BYTES, self.now.content_size, size)?;
+        self.image.ensure(Region::CONTENT, at + size)?;
+        self.image.store_blob(at, bytes)?;
+        self.now.content_size = at + size;
+        Ok(at)
+    }
+
+    /// The number of a name, which becomes a symbol if it is new.
+    pub(super) fn intern(
+        &mut self,
+        table: SymbolTable,
+        name: &str,
+    ) -> Result<u32, CoordinatorError> {
+        if let Some(number) = self.symbols.number(table, name) {
+            return Ok(number);
+        }
+        let limit = CoordinatorError::LimitReached {
+            what: "a symbol table",
+            limit: table.number_max().into(),
+        };
+        let number = self.symbols.next(table).ok_or(limit)?;
+        let bytes = encode_symbol(table, number, name);
+        let end = self.now.symbols_size;
+        let at = fit(Region::SYMBOLS, BYTES, end, bytes.len() as u64)?;
+        self.image
+            .ensure(Region::SYMBOLS, at + bytes.len() as u64)?;
+        if at > end {
+            // Who reads on from `end` must find no head there.
+            let zeros = (at - end).min(SYMBOL_HEAD_SIZE) as usize;
+            self.image.store_bytes(
+                Region::SYMBOLS,
+                BYTES,
+                end,
+                &[0; SYMBOL_HEAD_SIZE as usize][..zeros],
+            )?;
+        }
+        self.image.store_bytes(Region::SYMBOLS, BYTES, at, &bytes)?;
+        self.now.symbols_size = at + bytes.len() as u64;
+        self.symbols.add(table, number, name);
+        Ok(number)
+    }
+
+    /// Makes the default vector space.
+    pub fn make_space(
+        &mut self,
+        dimension: u32,
+        metric: u8,
+        lsn: u64,
+    ) -> Result<(), CoordinatorError> {
+        let bad = |what: &str| CoordinatorError::BadEntry {
+            lsn,
+            what: what.to_owned(),
+        };
+        let metric =
+            Metric::from_number(metric).ok_or_else(|| bad("its vector space has no metric"))?;
+        if dimension as usize > sutra_layout::limits::VECTOR_DIMENSION_MAX {
+            return Err(bad("its vector space is too wide"));
+        }
+        let space = Space {
+            dimension: dimension as usize,
+            metric,
+            m: DEFAULT_M.into(),
+            name: String::new(),
+            model: String::new(),
+        };
+        self.image.store_space(0, &space, lsn)?;
+        self.now.spaces_count = self.now.spaces_count.max(1);
+        Ok(())
+    }
+
+    /// Appends a row with its owner, and returns its ordinal in the space.
+    pub(super) fn append_vector(
+        &mut self,
+        space: usize,
+        owner: u32,
+        values: F32s<'_>,
+    ) -> Result<u32, CoordinatorError> {
+        let (rows, columns) = (Region::vectors(space), Region::vector_columns(space));
+        let shape = self.image.view().space(space)?.vector_shape();
+        let ordinal = self.now.spaces[space].count;
+        let limited = CoordinatorError::LimitReached {
+            what: "a vector space",
+            limit: u32::MAX.into(),
+        };
+        let number = u32::try_from(ordinal)
+            .ok()
+            .filter(|n| *n < u32::MAX)
+            .ok_or(limited)?;
+        self.image.ensure(rows, ordinal + 1)?;
+        self.image.ensure(columns, ordinal + 1)?;
+        // On the wire as in the file, elements are little-endian f32.
+        self.image
+            .store_bytes(rows, shape, ordinal, values.as_bytes())?;
+        let norm = values
+            .iter()
+            .map(|x| f64::from(x) * f64::from(x))
+            .sum::<f64>()
+            .sqrt();
+        let inverse = if norm > 0.0 { (1.0 / norm) as f32 } else { 0.0 };
+        let word = u64::from(owner) | u64::from(inverse.to_bits()) << 32;
+        self.image.store_unit(columns, ordinal, &word)?;
+        self.now.spaces[space].count = ordinal + 1;
+        Ok(number)
+    }
+
+    /// Appends a record, names it in its concept's column and in the id index.
+    pub(super) fn append_record(&mut self, record: ConceptRecord) -> Result<(), CoordinatorError> {
+        let ordinal = self.now.records;
+        self.image.ensure(Region::RECORDS, ordinal + 1)?;
+        self.image
+            .ensure(Region::COLUMNS, u64::from(record.concept_ordinal) + 1)?;
+        self.image
+            .store_unit(Region::RECORDS, ordinal, &record.sealed())?;
+        let column = self.image.view().columns(record.concept_ordinal)?;
+        // Pairs with the fence behind a reader's load of the column.
+        column[sutra_layout::column::NEWEST].store(ordinal + 1, Ordering::Release);
+        self.index_record(ordinal, record.namespace, &record.id)?;
+        self.now.records = ordinal + 1;
+        Ok(())
+    }
+
+    /// Appends an edge and names it in the edge index. Returns its ordinal.
+    pub(super) fn append_edge(&mut self, edge: EdgeRecord) -> Result<u32, CoordinatorError> {
+        let limited = CoordinatorError::LimitReached {
+            what: "the edges",
+            limit: u32::MAX.into(),
+        };
+        let ordinal = u32::try_from(self.now.edges)
+            .ok()
+            .filter(|n| *n < u32::MAX - 1)
+            .ok_or(limited)?;
+        self.image.ensure(Region::EDGES, u64::from(ordinal) + 1)?;
+        self.image
+            .store_unit(Region::EDGES, ordinal.into(), &edge.sealed())?;
+        self.index_edge(ordinal, (edge.source, edge.target, edge.edge_type))?;
+        Ok(ordinal)
+    }
+}
+
+fn fit(region: Region, shape: Shape, end: u64, size: u64) -> Result<u64, CoordinatorError> {
+    let limited = CoordinatorError::LimitReached {
+        what: region.name(),
+        limit: sutra_layout::U48::MAX,
+    };
+    shape
+        .fit(end, size)
+        .filter(|at| at + size < sutra_layout::U48::MAX)
+        .ok_or(limited)
+}

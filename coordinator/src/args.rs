@@ -1,0 +1,326 @@
+//! What `sutra serve` and `sutra-coordinator` take from the command line and the environment.
+//!
+//! A flag goes before the environment, and that before the default. Each variable has an older
+//! name without `SUTRA_`, which counts where the newer one is not set.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use sutra_layout::limits::VECTOR_DIMENSION_MAX;
+use sutra_layout::space::Metric;
+
+use crate::options::{Options, SyncMode};
+
+const PREFIX: &str = "SUTRA_";
+const STORAGE_PATH: &str = "SUTRA_STORAGE_PATH";
+const STORAGE_MODE: &str = "SUTRA_STORAGE_MODE";
+const VECTOR_DIMENSION: &str = "SUTRA_VECTOR_DIMENSION";
+const RECONCILE_INTERVAL_MS: &str = "SUTRA_RECONCILE_INTERVAL_MS";
+const MEMORY_THRESHOLD: &str = "SUTRA_MEMORY_THRESHOLD";
+
+/// A minute between publications is a store that looks frozen.
+const RECONCILE_INTERVAL_MS_MAX: u64 = 60_000;
+/// As long as a loss of power may take back what was acknowledged.
+const SYNC_INTERVAL_MS_MAX: u64 = 60_000;
+
+/// How to serve a store.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ServeArgs {
+    /// The store's directory; made if it is not there
+    #[arg(value_name = "STORE", env = variable(STORAGE_PATH))]
+    pub store: PathBuf,
+
+    /// Dimension of the vectors, e.g. 384 [default: that of the store, or of the first vector]
+    #[arg(
+        long,
+        value_name = "N",
+        env = variable(VECTOR_DIMENSION),
+        value_parser = clap::value_parser!(u32).range(1..=VECTOR_DIMENSION_MAX as i64)
+    )]
+    pub vector_dim: Option<u32>,
+
+    /// How vectors are compared, in a store that has none yet
+    #[arg(long, value_name = "METRIC", default_value = "cosine", value_parser = metrics())]
+    pub metric: Metric,
+
+    /// The longest that a write may wait to become visible, in milliseconds
+    ///
+    /// A ceiling, not a tick: an idle store publishes at once, a busy one in batches.
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = 10,
+        env = variable(RECONCILE_INTERVAL_MS),
+        value_parser = clap::value_parser!(u64).range(1..=RECONCILE_INTERVAL_MS_MAX)
+    )]
+    pub reconcile_ms: u64,
+
+    /// When the log is synced to disk: always, every MS milliseconds, or off
+    ///
+    /// `always` (before a write is acknowledged as durable), a number such as 100 (that often: a
+    /// loss of power may take what was acknowledged since), or `off` (when the system sees fit:
+    /// for a store on /dev/shm). A killed process loses nothing in any mode.
+    #[arg(long, value_name = "WHEN", default_value = "always", value_parser = parse_sync)]
+    pub sync: SyncMode,
+
+    /// Where to listen [default: STORE/coordinator.sock]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+
+    /// Permissions of the socket, in octal: 0660 lets the group write, 0600 only this user
+    #[arg(long, value_name = "MODE", default_value = "0660", value_parser = parse_mode)]
+    pub mode: u32,
+
+    /// Make a checkpoint after so many new concepts
+    ///
+    /// Between checkpoints the log grows; after a loss of power it is replayed.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 50_000,
+        env = variable(MEMORY_THRESHOLD),
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub memory_threshold: u64,
+}
+
+/// Arguments that the parser accepts, and that cannot be served nevertheless.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArgsError {
+    /// The mode is one of a later version.
+    #[error(
+        "{STORAGE_MODE}=sharded comes with a later version: one store has one writer for now; set \
+         it to auto, or unset it"
+    )]
+    Sharded,
+    /// The mode is none at all.
+    #[error(
+        "{STORAGE_MODE}={found:?} is unknown; set it to auto, embedded, single or server, or unset it"
+    )]
+    UnknownMode {
+        /// What the environment says.
+        found: String,
+    },
+}
+
+impl ServeArgs {
+    /// The options that the arguments stand for.
+    ///
+    /// # Errors
+    /// If the environment asks for a way of storage that there is not.
+    pub fn into_options(self) -> Result<Options, ArgsError> {
+        check_mode(std::env::var_os(variable(STORAGE_MODE)).as_deref())?;
+        Ok(self.options())
+    }
+
+    fn options(self) -> Options {
+        let mut options = Options::new(self.store);
+        options.socket = self.socket;
+        options.socket_mode = self.mode;
+        options.vector_dimension = self.vector_dim;
+        options.metric = self.metric;
+        options.reconcile_interval = Duration::from_millis(self.reconcile_ms);
+        options.sync = self.sync;
+        options.memory_threshold = self.memory_threshold;
+        options
+    }
+}
+
+/// The variable to read: `name`, or its older name if only that one is set.
+fn variable(name: &'static str) -> &'static str {
+    variable_among(name, |name| std::env::var_os(name).is_some())
+}
+
+fn variable_among(name: &'static str, is_set: impl Fn(&str) -> bool) -> &'static str {
+    match name.strip_prefix(PREFIX) {
+        Some(older) if !is_set(name) && is_set(older) => older,
+        _ => name,
+    }
+}
+
+fn check_mode(mode: Option<&OsStr>) -> Result<(), ArgsError> {
+    match mode.map(OsStr::to_string_lossy).as_deref() {
+        // To serve is to be the coordinator that any of these modes looks for.
+        None | Some("" | "auto" | "embedded" | "single" | "server") => Ok(()),
+        Some("sharded") => Err(ArgsError::Sharded),
+        Some(found) => Err(ArgsError::UnknownMode {
+            found: found.to_owned(),
+        }),
+    }
+}
+
+fn metrics() -> impl TypedValueParser<Value = Metric> {
+    const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::L2];
+    PossibleValuesParser::new(METRICS.map(Metric::name)).map(|name| {
+        // The parser lets no other name through.
+        METRICS
+            .into_iter()
+            .find(|metric| metric.name() == name)
+            .unwrap_or_default()
+    })
+}
+
+fn parse_sync(text: &str) -> Result<SyncMode, String> {
+    match text {
+        "always" => Ok(SyncMode::Always),
+        "off" => Ok(SyncMode::Off),
+        _ => match text.parse() {
+            Ok(ms @ 1..=SYNC_INTERVAL_MS_MAX) => Ok(SyncMode::Interval(Duration::from_millis(ms))),
+            _ => Err(format!(
+                "expected `always`, `off`, or milliseconds from 1 to {SYNC_INTERVAL_MS_MAX}"
+            )),
+        },
+    }
+}
+
+fn parse_mode(text: &str) -> Result<u32, String> {
+    let digits = text.strip_prefix("0o").unwrap_or(text);
+    match u32::from_str_radix(digits, 8) {
+        // A sign is a digit to nobody else.
+        Ok(mode @ 0..=0o777) if !digits.starts_with('+') => Ok(mode),
+        _ => Err("expected permissions in octal, from 0000 to 0777, e.g. 0660".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        args: ServeArgs,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<Options, String> {
+        let arguments = std::iter::once("serve").chain(arguments.iter().copied());
+        let program = Program::try_parse_from(arguments).map_err(|error| error.to_string())?;
+        Ok(program.args.options())
+    }
+
+    #[test]
+    fn a_store_alone_is_served_with_the_defaults() {
+        let options = parse(&["knowledge"]).unwrap();
+        let defaults = Options::new("knowledge");
+        assert_eq!(format!("{options:?}"), format!("{defaults:?}"));
+    }
+
+    #[test]
+    fn every_flag_reaches_the_options() {
+        let options = parse(&[
+            "knowledge",
+            "--vector-dim",
+            "384",
+            "--metric",
+            "l2",
+            "--reconcile-ms",
+            "25",
+            "--sync",
+            "100",
+            "--socket",
+            "/run/k.sock",
+            "--mode",
+            "0600",
+            "--memory-threshold",
+            "7",
+        ])
+        .unwrap();
+        assert_eq!(options.store, PathBuf::from("knowledge"));
+        assert_eq!(options.vector_dimension, Some(384));
+        assert_eq!(options.metric, Metric::L2);
+        assert_eq!(options.reconcile_interval, Duration::from_millis(25));
+        assert_eq!(options.sync, SyncMode::Interval(Duration::from_millis(100)));
+        assert_eq!(options.socket, Some(PathBuf::from("/run/k.sock")));
+        assert_eq!(options.socket_mode, 0o600);
+        assert_eq!(options.memory_threshold, 7);
+    }
+
+    #[test]
+    fn sync_is_a_word_or_milliseconds() {
+        assert_eq!(parse_sync("always"), Ok(SyncMode::Always));
+        assert_eq!(parse_sync("off"), Ok(SyncMode::Off));
+        assert_eq!(
+            parse_sync("1"),
+            Ok(SyncMode::Interval(Duration::from_millis(1)))
+        );
+        for wrong in ["", "0", "-1", "60001", "never", "10ms"] {
+            assert!(
+                parse_sync(wrong).unwrap_err().contains("always"),
+                "{wrong:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn permissions_are_octal() {
+        for (text, mode) in [
+            ("0660", 0o660),
+            ("660", 0o660),
+            ("0o600", 0o600),
+            ("777", 0o777),
+        ] {
+            assert_eq!(parse_mode(text), Ok(mode));
+        }
+        for wrong in ["", "0999", "1777", "+660", "rw-rw----", "-660"] {
+            assert!(parse_mode(wrong).unwrap_err().contains("0660"), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        for (flag, value) in [
+            ("--vector-dim", "0"),
+            ("--vector-dim", "4097"),
+            ("--metric", "hamming"),
+            ("--reconcile-ms", "0"),
+            ("--reconcile-ms", "60001"),
+            ("--memory-threshold", "0"),
+        ] {
+            let error = parse(&["knowledge", flag, value]).unwrap_err();
+            assert!(error.contains(flag) && error.contains(value), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_older_name_of_a_variable_counts_where_the_newer_is_not_set() {
+        let among = |set: &[&str]| variable_among(STORAGE_PATH, |name| set.contains(&name));
+        assert_eq!(among(&[]), "SUTRA_STORAGE_PATH");
+        assert_eq!(among(&["STORAGE_PATH"]), "STORAGE_PATH");
+        assert_eq!(
+            among(&["SUTRA_STORAGE_PATH", "STORAGE_PATH"]),
+            "SUTRA_STORAGE_PATH"
+        );
+    }
+
+    #[test]
+    fn shards_are_refused_until_they_come() {
+        let check = |mode: &str| check_mode(Some(OsStr::new(mode)));
+        assert_eq!(check_mode(None), Ok(()));
+        for mode in ["", "auto", "embedded", "single", "server"] {
+            assert_eq!(check(mode), Ok(()));
+        }
+        assert!(
+            check("sharded")
+                .unwrap_err()
+                .to_string()
+                .contains("later version")
+        );
+        assert!(
+            check("clustered")
+                .unwrap_err()
+                .to_string()
+                .contains("\"clustered\" is unknown")
+        );
+    }
+
+    #[test]
+    fn the_help_is_well_formed() {
+        use clap::CommandFactory;
+        Program::command().debug_assert();
+    }
+}

@@ -1,0 +1,100 @@
+//! Making the file itself durable up to a version, so that the log before it is not needed.
+//!
+//! The order is what makes it safe: client table → everything synced → the other durable slot →
+//! that synced. A power cut anywhere leaves the slot from before, whole, with its own client table.
+
+use std::sync::atomic::Ordering;
+
+use sutra_layout::Damage;
+use sutra_layout::checksum::checksum;
+use sutra_layout::client_entry::ClientEntry;
+use sutra_layout::geometry::Region;
+use sutra_layout::limits::CLIENTS_MAX;
+use sutra_layout::slot::Slot;
+use sutra_layout::view::View;
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::error::CoordinatorError;
+use crate::image::Image;
+
+/// Writes durable slots in turn.
+#[derive(Debug)]
+pub struct Checkpointer {
+    image: Image,
+    /// The slot written next: 0 for A.
+    next_place: usize,
+}
+
+impl Checkpointer {
+    /// One that spares the slot at `newest_place`.
+    pub fn new(image: Image, newest_place: usize) -> Checkpointer {
+        Checkpointer {
+            image,
+            next_place: 1 - newest_place,
+        }
+    }
+
+    /// Makes everything in `slot` durable, with the clients as of the same version. `is_clean` says
+    /// that nothing will be stored any more.
+    pub fn write(
+        &mut self,
+        slot: &Slot,
+        clients: &[ClientEntry],
+        is_clean: bool,
+    ) -> Result<(), CoordinatorError> {
+        let region = clients_region(self.next_place);
+        self.image.ensure(region, clients.len() as u64)?;
+        for (ordinal, client) in (0..).zip(clients) {
+            self.image.store_unit(region, ordinal, client)?;
+        }
+        self.image.sync_all()?;
+        let slot = Slot {
+            checkpoint_lsn: slot.published_lsn,
+            clients_count: clients.len() as u64,
+            clients_checksum: checksum(clients.as_bytes()).into(),
+            flags: if is_clean { Slot::CLEAN } else { 0 },
+            ..*slot
+        };
+        self.image.store_durable_slot(self.next_place, slot)?;
+        self.next_place = 1 - self.next_place;
+        Ok(())
+    }
+}
+
+/// The client table that the durable slot at `place` names.
+pub fn read_clients(view: &View, place: usize, slot: &Slot) -> Result<Vec<ClientEntry>, Damage> {
+    if slot.clients_count > CLIENTS_MAX as u64 {
+        let expected = format!("at most {CLIENTS_MAX}");
+        return Err(Damage::new(
+            0,
+            "the number of clients",
+            slot.clients_count,
+            expected,
+        ));
+    }
+    let mut table = Vec::new();
+    for ordinal in 0..slot.clients_count {
+        let words = view.words(clients_region(place), ordinal, 4)?;
+        let words: [u64; 4] = std::array::from_fn(|at| words[at].load(Ordering::Relaxed));
+        let entry = ClientEntry::read_from_bytes(words.as_bytes());
+        table.push(entry.unwrap_or_else(|_| unreachable!("the sizes agree")));
+    }
+    let found = u64::from(checksum(table.as_bytes()));
+    if found != slot.clients_checksum {
+        return Err(Damage::new(
+            0,
+            "the checksum of the client table",
+            found,
+            slot.clients_checksum,
+        ));
+    }
+    Ok(table)
+}
+
+fn clients_region(place: usize) -> Region {
+    if place == 0 {
+        Region::CLIENTS_A
+    } else {
+        Region::CLIENTS_B
+    }
+}

@@ -1,0 +1,144 @@
+//! What stands in a log entry: a head, then the operations of the frame as the client sent them.
+//!
+//! | offset | size | field             | meaning |
+//! |-------:|-----:|-------------------|---------|
+//! |      0 |    8 | `time`            | microseconds since the Unix epoch: the "now" of every operation |
+//! |      8 |   16 | `client_id`       | the client's uuid |
+//! |     24 |    8 | `sequence`        | the client's number of the frame |
+//! |     32 |    4 | `operation_count` | operations in the frame |
+//! |     36 |    4 | `rejected_count`  | how many of them were refused, and are not applied |
+//! |     40 |    4 | `space_dimension` | dimension of the default vector space, if this entry makes it; else 0 |
+//! |     44 |    1 | `space_metric`    | its metric |
+//! |     45 |    1 | `author_size`     | bytes of the author's name |
+//! |     46 |    2 | `refusal`         | why the frame as a whole was refused; 0: it was not |
+//!
+//! Then the author's name, then 8 bytes for each rejected operation, ascending: its index (u32), why
+//! (u16), zero (u16); then the operations. Everything that applying needs to come out the same again
+//! is in here. A frame that is refused becomes an entry without operations: a client that never got
+//! the answer and sends the frame again must not take it for applied.
+
+use sutra_client::protocol::Operations;
+
+use crate::clients::Outcome;
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// See the table above.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct EntryHead {
+    pub time: U64,
+    pub client_id: [u8; 16],
+    pub sequence: U64,
+    pub operation_count: U32,
+    pub rejected_count: U32,
+    pub space_dimension: U32,
+    pub space_metric: u8,
+    pub author_size: u8,
+    pub refusal: U16,
+}
+
+const _: () = assert!(size_of::<EntryHead>() == 48);
+
+/// An operation that is not applied.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Rejected {
+    pub index: U32,
+    pub code: U16,
+    pub reserved: U16,
+}
+
+/// A log entry, read where it lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    pub head: EntryHead,
+    pub author: &'a str,
+    pub rejected: &'a [Rejected],
+    pub operations: Operations<'a>,
+}
+
+impl EntryHead {
+    /// Appends head, author and rejected indices: what stands before the operations.
+    pub fn encode(&self, author: &str, rejected: &[Rejected], out: &mut Vec<u8>) {
+        let head = EntryHead {
+            rejected_count: U32::new(rejected.len() as u32),
+            author_size: author.len() as u8,
+            ..*self
+        };
+        out.extend_from_slice(head.as_bytes());
+        out.extend_from_slice(author.as_bytes());
+        out.extend_from_slice(rejected.as_bytes());
+    }
+}
+
+impl<'a> Entry<'a> {
+    /// What became of the frame, for a client that asks again.
+    pub fn outcome(&self) -> Outcome {
+        let errors = self
+            .rejected
+            .iter()
+            .map(|rejected| (rejected.index.get(), rejected.code.get()));
+        Outcome {
+            sequence: self.head.sequence.get(),
+            refusal: self.head.refusal.get(),
+            errors: errors.collect(),
+        }
+    }
+
+    /// Reads an entry; the error says what is wrong with it.
+    pub fn decode(payload: &'a [u8]) -> Result<Entry<'a>, String> {
+        let short = || format!("it ends after {} bytes", payload.len());
+        let (head, rest) = EntryHead::read_from_prefix(payload).map_err(|_| short())?;
+        let (author, rest) = rest
+            .split_at_checked(head.author_size.into())
+            .ok_or_else(short)?;
+        let author =
+            std::str::from_utf8(author).map_err(|_| "its author is not UTF-8".to_owned())?;
+        let rejected_size = head.rejected_count.get() as usize * size_of::<Rejected>();
+        let (rejected, operations) = rest.split_at_checked(rejected_size).ok_or_else(short)?;
+        let rejected = <[Rejected]>::ref_from_bytes(rejected).map_err(|_| short())?;
+        let operations =
+            Operations::new(head.operation_count.get(), operations).map_err(|e| e.to_string())?;
+        Ok(Entry {
+            head,
+            author,
+            rejected,
+            operations,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_comes_back_and_a_short_one_is_an_error() {
+        let head = EntryHead {
+            sequence: U64::new(9),
+            time: U64::new(5),
+            ..Default::default()
+        };
+        let mut bytes = Vec::new();
+        let rejected = |index| Rejected {
+            index: U32::new(index),
+            code: U16::new(3),
+            reserved: U16::new(0),
+        };
+        head.encode("importer", &[rejected(1), rejected(4)], &mut bytes);
+        let entry = Entry::decode(&bytes).unwrap();
+        assert_eq!((entry.author, entry.head.sequence.get()), ("importer", 9));
+        assert_eq!(
+            entry
+                .rejected
+                .iter()
+                .map(|r| r.index.get())
+                .collect::<Vec<_>>(),
+            [1, 4]
+        );
+        for end in 0..bytes.len() {
+            assert!(Entry::decode(&bytes[..end]).is_err(), "{end} bytes");
+        }
+    }
+}

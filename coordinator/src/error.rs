@@ -1,0 +1,131 @@
+//! Why a coordinator does not start, or stops.
+
+use std::io;
+use std::path::PathBuf;
+
+use sutra_layout::Damage;
+use sutra_layout::view::ViewError;
+
+use crate::store_dir::StoreDirError;
+use crate::wal::WalError;
+
+/// Why a coordinator does not start, or stops.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CoordinatorError {
+    /// The directory cannot be used, or somebody else writes it.
+    #[error(transparent)]
+    StoreDir(#[from] StoreDirError),
+    /// `storage.dat` is not one that this version can write.
+    #[error("{}: {source}", path.display())]
+    View {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ViewError,
+    },
+    /// `storage.dat` needs features that this version does not know how to write.
+    #[error(
+        "{} was written by a newer version and may only be read by this one; use a newer Sutra to write",
+        path.display()
+    )]
+    ReadOnlyFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A part of `storage.dat` is not what it must be. Nothing was written.
+    #[error("{} is {damage}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where, and what.
+        damage: Damage,
+    },
+    /// There is a log and no `storage.dat`.
+    #[error(
+        "{} has a log of {log_size} bytes but no storage.dat; put storage.dat back from a copy, or move \
+         the directory away to begin anew",
+        store.display()
+    )]
+    StorageMissing {
+        /// The store.
+        store: PathBuf,
+        /// Bytes of its log.
+        log_size: u64,
+    },
+    /// An earlier coordinator's sync failed.
+    #[error(
+        "a sync of {} failed ({reason}), so neither its file nor the system's cache of it can be trusted; \
+         check the disk, then restore a copy",
+        store.display()
+    )]
+    Poisoned {
+        /// The store.
+        store: PathBuf,
+        /// What failed.
+        reason: String,
+    },
+    /// Another coordinator took over: this one was stopped for too long.
+    #[error(
+        "another coordinator (epoch {found}) took over from this one (epoch {own}); it writes no more"
+    )]
+    Deposed {
+        /// The epoch in the file.
+        found: u64,
+        /// This coordinator's.
+        own: u64,
+    },
+    /// No room for what was already logged.
+    #[error("no space left for {region} of storage.dat: {source}; free some space and start again")]
+    StorageFull {
+        /// The region that could not grow.
+        region: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A limit of the format is reached.
+    #[error("{what} is at the format's limit of {limit}")]
+    LimitReached {
+        /// What there is too much of.
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+    },
+    /// A log entry that does not say what it must, though its checksum holds.
+    #[error("log entry {lsn} cannot be read: {what}; run `sutra verify` to list the damage")]
+    BadEntry {
+        /// Its number.
+        lsn: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// The log refused.
+    #[error(transparent)]
+    Wal(#[from] WalError),
+    /// The system refused.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl CoordinatorError {
+    /// An [`CoordinatorError::Io`] while doing `what`.
+    pub fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> CoordinatorError {
+        let what = what.into();
+        move |source| CoordinatorError::Io { what, source }
+    }
+}
+
+/// Damage met while applying, before it is known in which file.
+impl From<Damage> for CoordinatorError {
+    fn from(damage: Damage) -> CoordinatorError {
+        CoordinatorError::Damaged {
+            path: PathBuf::from("storage.dat"),
+            damage,
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The writable file: the only room that stores into it.
+//!
+//! Truth is stored above every watermark, in space reserved before; derived words and the header's
+//! are stored as atomics, each with its protocol's ordering. Records and edges go in word by word,
+//! because a reader whose index word ran ahead may load their `previous` while they are written.
+#![expect(
+    unsafe_code,
+    reason = "the only room that stores bytes into the mapped file"
+)]
+
+mod growth;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sutra_layout::blob::{BlobHead, blob_space};
+use sutra_layout::geometry::{
+    DURABLE_SLOTS_OFFSET, HEARTBEAT_OFFSET, LIVE_ENDS_OFFSET, PAGE_SIZE, RUN_MARK_OFFSET, Region,
+    SPACES_OFFSET, Shape,
+};
+use sutra_layout::run_mark::RunMark;
+use sutra_layout::slot::Slot;
+use sutra_layout::space::{Space, SpaceEntry};
+use sutra_layout::sys;
+use sutra_layout::view::View;
+use zerocopy::{Immutable, IntoBytes};
+
+use crate::error::CoordinatorError;
+pub use growth::Growth;
+
+/// The coordinator's file. Clones share it; only one thread stores truth and derived words, and the
+/// checkpoint thread stores durable slots and client tables.
+#[derive(Clone, Debug)]
+pub struct Image {
+    view: Arc<View>,
+    growth: Arc<Growth>,
+}
+
+impl Image {
+    /// The image behind `view`, whose directory was checked, with so many units used of each region.
+    pub fn new(view: View, used: impl Fn(Region) -> u64) -> Result<Image, CoordinatorError> {
+        let view = Arc::new(view);
+        let growth = Arc::new(Growth::new(Arc::clone(&view), used)?);
+        Ok(Image { view, growth })
+    }
+
+    /// The file to read from.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// What reserves space ahead.
+    pub fn growth(&self) -> &Arc<Growth> {
+        &self.growth
+    }
+
+    /// Sees to it that units below `end` can be stored to.
+    #[inline]
+    pub fn ensure(&self, region: Region, end: u64) -> Result<(), CoordinatorError> {
+        self.growth.ensure(region, end)
+    }
+
+    /// Stores the words of one unit.
+    pub fn store_unit<T: IntoBytes + Immutable>(
+        &self,
+        region: Region,
+        ordinal: u64,
+        value: &T,
+    ) -> Result<(), CoordinatorError> {
+        let words = match region {
+            Region::RECORDS => self.view.record_words(ordinal)?,
+            Region::EDGES => self.view.edge_words(ordinal)?,
+            other => self.view.words(other, ordinal, size_of::<T>() as u64 / 8)?,
+        };
+        store_words(words, value);
+        Ok(())
+    }
+
+    /// Stores bytes of a truth region at unit `ordinal`, within one extent and reserved.
+    pub fn store_bytes(
+        &self,
+        region: Region,
+        shape: Shape,
+        ordinal: u64,
+        bytes: &[u8],
+    ) -> Result<(), CoordinatorError> {
+        let offset = self.view.locate(region, shape, ordinal)?;
+        // SAFETY: appends go to units at or above the applied count of the region, and no published
+        // count is greater; so no reader holds a reference to them.
+        let stored = unsafe { self.view.map().store(offset, bytes) };
+        stored.ok_or_else(|| reserved_too_little(region, offset))
+    }
+
+    /// Stores a blob at byte `at` of the content region.
+    pub fn store_blob(&self, at: u64, bytes: &[u8]) -> Result<(), CoordinatorError> {
+        let shape = Shape::new(1);
+        let head = BlobHead::of(bytes);
+        self.store_bytes(Region::CONTENT, shape, at, head.as_bytes())?;
+        let head_size = head.as_bytes().len() as u64;
+        self.store_bytes(Region::CONTENT, shape, at + head_size, bytes)?;
+        let end = at + head_size + bytes.len() as u64;
+        let padding = at + blob_space(bytes.len()) - end;
+        self.store_bytes(Region::CONTENT, shape, end, &[0; 4][..padding as usize])
+    }
+
+    /// How far a derived region was given out, or an index's depth: what a restart after a kill
+    /// goes on from. Stored before the space is used.
+    pub fn live_end(&self, region: Region) -> &AtomicU64 {
+        self.view
+            .header_word(LIVE_ENDS_OFFSET + region.index() as u64 * 8)
+    }
+
+    /// Stores the entry of a vector space, before its first row.
+    pub fn store_space(
+        &self,
+        index: usize,
+        space: &Space,
+        lsn: u64,
+    ) -> Result<(), CoordinatorError> {
+        let entry = SpaceEntry::new(index, space, lsn);
+        self.store_header(SPACES_OFFSET + index as u64 * PAGE_SIZE, &entry);
+        Ok(())
+    }
+
+    /// Stores the run mark and syncs its page.
+    pub fn store_run_mark(&self, mark: RunMark) -> Result<(), CoordinatorError> {
+        self.store_header(RUN_MARK_OFFSET, &mark.sealed());
+        self.sync_page(RUN_MARK_OFFSET)
+    }
+
+    /// Stores durable slot `place` (0 for A) and syncs its page.
+    pub fn store_durable_slot(&self, place: usize, slot: Slot) -> Result<(), CoordinatorError> {
+        let offset = DURABLE_SLOTS_OFFSET + place as u64 * PAGE_SIZE;
+        self.store_header(offset, &slot.sealed());
+        self.sync_page(offset)
+    }
+
+    /// Says that this coordinator lives.
+    pub fn beat(&self) {
+        let pid = u64::from(std::process::id());
+        self.view
+            .header_word(HEARTBEAT_OFFSET + 8)
+            .store(pid, Ordering::Relaxed);
+        let now = sys::clock::boottime_ns();
+        self.view
+            .header_word(HEARTBEAT_OFFSET)
+            .store(now, Ordering::Relaxed);
+    }
+
+    /// Says that no coordinator lives.
+    pub fn stop_beating(&self) {
+        self.view
+            .header_word(HEARTBEAT_OFFSET)
+            .store(0, Ordering::Relaxed);
+    }
+
+    /// Writes every dirty page of the file to disk.
+    pub fn sync_all(&self) -> Result<(), CoordinatorError> {
+        self.view
+            .map()
+            .file()
+            .sync_data()
+            .map_err(CoordinatorError::io("storage.dat could not be synced"))
+    }
+
+    fn sync_page(&self, offset: u64) -> Result<(), CoordinatorError> {
+        let synced = self.view.map().sync_range(offset, PAGE_SIZE);
+        synced.map_err(CoordinatorError::io(
+            "a page of storage.dat could not be synced",
+        ))
+    }
+
+    fn store_header<T: IntoBytes + Immutable>(&self, offset: u64, value: &T) {
+        let words = self
+            .view
+            .map()
+            .words(offset, size_of::<T>().div_ceil(8) as u64);
+        store_words(words.expect("the header is in the file"), value);
+    }
+}
+
+fn store_words<T: IntoBytes + Immutable>(words: &[AtomicU64], value: &T) {
+    let (bytes, rest) = value.as_bytes().as_chunks::<8>();
+    for (word, bytes) in words.iter().zip(bytes) {
+        word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+    }
+    if !rest.is_empty() {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        words[bytes.len()].store(u64::from_le_bytes(last), Ordering::Relaxed);
+    }
+}
+
+#[cold]
+fn reserved_too_little(region: Region, offset: u64) -> CoordinatorError {
+    let source = std::io::Error::other(format!("byte {offset} was not reserved"));
+    CoordinatorError::StorageFull {
+        region: region.name(),
+        source,
+    }
+}

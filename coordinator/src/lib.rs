@@ -1,0 +1,28 @@
+//! The single writer of a Sutra store: ingest, log, apply, publish, recover.
+//!
+//! [`run`] serves a store until it is told to stop. One thread does all that changes the store:
+//! it reads frames, decides them, writes them to the log, applies them and publishes; beside it one
+//! thread syncs the log, one makes checkpoints, and one reserves space ahead.
+
+mod apply;
+pub mod args;
+mod checkpoint;
+mod clients;
+mod decide;
+mod entry;
+mod error;
+mod image;
+mod options;
+mod publish;
+mod rebuild;
+mod recovery;
+mod server;
+mod signals;
+pub mod store_dir;
+mod symbols;
+mod systemd;
+pub mod wal;
+
+pub use error::CoordinatorError;
+pub use options::{Options, SyncMode};
+pub use server::run;

@@ -1,0 +1,67 @@
+//! How a coordinator is to run.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sutra_layout::space::Metric;
+
+/// When the log is synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncMode {
+    /// Before anything is acknowledged as durable, or published.
+    Always,
+    /// That often; a loss of power may take what was acknowledged since.
+    Interval(Duration),
+    /// When the system sees fit, and at a checkpoint.
+    Off,
+}
+
+/// How a coordinator is to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The store's directory.
+    pub store: PathBuf,
+    /// Where to listen; `coordinator.sock` in the store unless told otherwise.
+    pub socket: Option<PathBuf>,
+    /// Permissions of the socket.
+    pub socket_mode: u32,
+    /// The dimension of the default vector space, if the store is new; else the first vector's.
+    pub vector_dimension: Option<u32>,
+    /// The metric of the default vector space, if it is not made yet.
+    pub metric: Metric,
+    /// The longest that an applied write may wait for its publication.
+    pub reconcile_interval: Duration,
+    /// When the log is synced.
+    pub sync: SyncMode,
+    /// A checkpoint is made after so many new records.
+    pub memory_threshold: u64,
+    /// A checkpoint is made after so many bytes of log.
+    pub checkpoint_log_size: u64,
+    /// The program to name to whoever finds the store locked.
+    pub program: String,
+}
+
+impl Options {
+    /// The defaults for the store in directory `store`.
+    pub fn new(store: impl Into<PathBuf>) -> Options {
+        Options {
+            store: store.into(),
+            socket: None,
+            socket_mode: 0o660,
+            vector_dimension: None,
+            metric: Metric::Cosine,
+            reconcile_interval: Duration::from_millis(10),
+            sync: SyncMode::Always,
+            memory_threshold: 50_000,
+            checkpoint_log_size: 64 << 20,
+            program: "sutra-coordinator".to_owned(),
+        }
+    }
+
+    /// Where to listen.
+    pub fn socket_path(&self) -> PathBuf {
+        self.socket
+            .clone()
+            .unwrap_or_else(|| sutra_client::socket::path_in(&self.store))
+    }
+}

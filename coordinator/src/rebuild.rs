@@ -1,0 +1,147 @@
+//! Making every derived region anew from truth: after a loss of power the system may have written
+//! any of their pages and not others.
+//!
+//! Truth is checked on the way, record by record, up to the durable slot's counts. What does not
+//! hold is damage, and named; nothing is repaired here.
+
+use std::sync::atomic::Ordering;
+
+use rustix::fs::{FallocateFlags, fallocate};
+use sutra_layout::Damage;
+use sutra_layout::column::{IN_HEAD, NEWEST, OUT_HEAD};
+use sutra_layout::directory::{decode, word_offset};
+use sutra_layout::geometry::{EXTENTS_MAX, Region};
+use sutra_layout::view::View;
+
+use crate::apply::{Roots, Writer};
+use crate::error::CoordinatorError;
+use crate::image::Image;
+
+/// Sets every derived region back to zeros, and forgets what was given out of it.
+pub fn clear_derived(view: &View) -> Result<(), CoordinatorError> {
+    let file = view.map().file();
+    for number in (0..Region::KNOWN_END).filter(|number| !Region(*number).is_truth()) {
+        let region = Region(number);
+        let Some(shape) = view.shape(region) else {
+            continue;
+        };
+        for extent in 0..EXTENTS_MAX {
+            let word = view
+                .header_word(word_offset(region, extent))
+                .load(Ordering::Relaxed);
+            let Some(start) = decode(region, extent, word)? else {
+                continue;
+            };
+            // No reader holds a reference into it: the file's run mark is of no living boot.
+            fallocate(
+                file,
+                FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE,
+                start,
+                shape.extent_size(extent),
+            )
+            .map_err(|errno| {
+                CoordinatorError::io("a derived region could not be cleared")(errno.into())
+            })?;
+        }
+        let end = sutra_layout::geometry::LIVE_ENDS_OFFSET + region.index() as u64 * 8;
+        view.header_word(end).store(0, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+impl Writer {
+    /// Fills index, columns and adjacency from the records and edges of `self.now`.
+    pub fn rebuild_derived(&mut self) -> Result<(), CoordinatorError> {
+        self.roots = Roots::default();
+        self.rebuild_records()?;
+        self.rebuild_edges()?;
+        self.now.id_index_depth = self.roots.ids.depth.into();
+        self.now.edge_index_depth = self.roots.edges.depth.into();
+        Ok(())
+    }
+
+    fn rebuild_records(&mut self) -> Result<(), CoordinatorError> {
+        let image = self.image.clone();
+        let slot = self.now;
+        let mut concepts = 0;
+        for ordinal in 0..slot.records {
+            let record = image.view().record(ordinal, &slot)?;
+            check(ordinal, "a record's checksum", record.is_whole())?;
+            check(
+                ordinal,
+                "the record before a record",
+                record.previous <= ordinal,
+            )?;
+            check(
+                ordinal,
+                "a record's concept",
+                u64::from(record.concept_ordinal) <= concepts,
+            )?;
+            concepts = concepts.max(u64::from(record.concept_ordinal) + 1);
+            check_blob(&image, record.content.get(), &slot)?;
+            for blob in [record.metadata.get(), record.name.get()]
+                .into_iter()
+                .filter(|at| *at != 0)
+            {
+                check_blob(&image, blob - 1, &slot)?;
+            }
+            image.ensure(Region::COLUMNS, concepts)?;
+            let column = image.view().columns(record.concept_ordinal)?;
+            column[NEWEST].store(ordinal + 1, Ordering::Release);
+            self.index_record(ordinal, record.namespace, &record.id)?;
+        }
+        check(
+            slot.records,
+            "the number of concepts",
+            concepts == slot.concepts,
+        )
+    }
+
+    fn rebuild_edges(&mut self) -> Result<(), CoordinatorError> {
+        let image = self.image.clone();
+        let slot = self.now;
+        for ordinal in 0..slot.edges {
+            let edge = image.view().edge(ordinal, &slot)?;
+            check(ordinal, "an edge's checksum", edge.is_whole())?;
+            check(
+                ordinal,
+                "the edge before an edge",
+                u64::from(edge.previous) <= ordinal,
+            )?;
+            check(
+                ordinal,
+                "an edge's ends",
+                u64::from(edge.source.max(edge.target)) < slot.concepts,
+            )?;
+            if let Some(properties) = edge.properties.get().checked_sub(1) {
+                check_blob(&image, properties, &slot)?;
+            }
+            let number = ordinal as u32;
+            self.index_edge(number, (edge.source, edge.target, edge.edge_type))?;
+            if !edge.is_tombstone() {
+                self.link(number, edge)?;
+            }
+            if let Some(older) = edge.previous.checked_sub(1) {
+                self.end_entry(edge.source, OUT_HEAD, older, number)?;
+                self.end_entry(edge.target, IN_HEAD, older, number)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_blob(
+    image: &Image,
+    at: u64,
+    slot: &sutra_layout::slot::Slot,
+) -> Result<(), CoordinatorError> {
+    let (head, bytes) = image.view().blob_with_head(at, slot)?;
+    check(at, "a blob's checksum", head.matches(bytes))
+}
+
+fn check(ordinal: u64, what: &'static str, holds: bool) -> Result<(), CoordinatorError> {
+    if holds {
+        return Ok(());
+    }
+    Err(Damage::new(0, what, ordinal, "one that holds, at this ordinal").into())
+}

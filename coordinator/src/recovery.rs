@@ -1,0 +1,346 @@
+//! From whatever the last coordinator left to a writer that may go on.
+//!
+//! | state | how it is told | what happens |
+//! |---|---|---|
+//! | A a clean stop | clean flag in the newest durable slot, and no run mark of this boot that is newer | open |
+//! | B the process died | the run mark is of this boot, device and inode | the page cache is intact: from the last published slot, the log's tail is applied again |
+//! | C power lost, or a copied file | the run mark is not | the durable slot only: truth checked, everything derived made anew, the log applied again |
+//! | D a sync failed | `wal/poisoned`, or the mark's flag | refused |
+//! | E a torn log tail | the log tells | cut |
+//! | F proven damage | the log, or a check of truth, tells | refused, with the place |
+//!
+//! The run mark is written and synced only when everything before it is done.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+
+use std::sync::atomic::Ordering;
+use sutra_layout::directory::{check_all, word_offset};
+use sutra_layout::geometry::{COMMIT_SEQ_OFFSET, HEADER_SIZE, Region};
+use sutra_layout::run_mark::RunMark;
+use sutra_layout::slot::Slot;
+use sutra_layout::space::{DEFAULT_M, Space};
+use sutra_layout::superblock::UncheckedSuperblock;
+use sutra_layout::sys;
+use sutra_layout::view::View;
+use zerocopy::IntoBytes;
+
+use crate::apply::{Roots, Writer};
+use crate::checkpoint::{Checkpointer, read_clients};
+use crate::clients::Clients;
+use crate::entry::Entry;
+use crate::error::CoordinatorError;
+use crate::image::Image;
+use crate::options::Options;
+use crate::publish::Publisher;
+use crate::rebuild::clear_derived;
+use crate::store_dir::StoreDir;
+use crate::symbols::Symbols;
+use crate::wal::{self, Wal};
+
+/// What state a store was found in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Row A.
+    Clean,
+    /// Row B.
+    ProcessDied,
+    /// Row C.
+    PowerLost,
+}
+
+/// A store that may be written.
+#[derive(Debug)]
+pub struct Opened {
+    /// The file and what is applied to it.
+    pub writer: Writer,
+    /// The log.
+    pub wal: Wal,
+    /// Who publishes.
+    pub publisher: Publisher,
+    /// Who writes durable slots.
+    pub checkpointer: Checkpointer,
+    /// The epoch of this start.
+    pub writer_epoch: u64,
+    /// How the store was found.
+    pub state: State,
+}
+
+/// Opens the store in `dir`, making it if it is new, and recovers it.
+pub fn open(dir: &StoreDir, options: &Options) -> Result<Opened, CoordinatorError> {
+    let path = dir.storage_path();
+    if let Some(reason) = dir.poisoned() {
+        return Err(CoordinatorError::Poisoned {
+            store: dir.path().to_owned(),
+            reason,
+        });
+    }
+    let opening = CoordinatorError::io(format!("{} could not be opened", path.display()));
+    let file = match dir.open_storage().map_err(opening)? {
+        Some(file) => file,
+        None => create(dir, options)?,
+    };
+    let view = View::writable(file).map_err(|source| CoordinatorError::View {
+        path: path.clone(),
+        source,
+    })?;
+    if !view.superblock().is_writable {
+        return Err(CoordinatorError::ReadOnlyFormat { path });
+    }
+    recover(dir, view).map_err(|error| match error {
+        CoordinatorError::Damaged { damage, .. } => CoordinatorError::Damaged { path, damage },
+        other => other,
+    })
+}
+
+/// Makes `storage.dat`: a header, and a durable slot that says it is clean.
+fn create(dir: &StoreDir, options: &Options) -> Result<File, CoordinatorError> {
+    let log = wal::inspect(&dir.wal_path())?;
+    if log.last_lsn > 0 {
+        let (store, log_size) = (
+            dir.path().to_owned(),
+            log.segments.iter().map(|s| s.size).sum(),
+        );
+        return Err(CoordinatorError::StorageMissing { store, log_size });
+    }
+    let mut random = [0; 24];
+    getrandom::fill(&mut random).map_err(|error| {
+        CoordinatorError::io("the system gave no random bytes")(std::io::Error::other(
+            error.to_string(),
+        ))
+    })?;
+    let (store_id, seed) = random.split_at(16);
+    let store_id = std::array::from_fn(|at| store_id[at]);
+    let seed = u64::from_le_bytes(std::array::from_fn(|at| seed[at]));
+    let block = UncheckedSuperblock::new(store_id, 1, sys::clock::now_us(), seed);
+    let fill = |file: &File| {
+        use std::os::unix::fs::FileExt;
+        sys::reserve(file, 0, HEADER_SIZE)?;
+        file.write_all_at(block.as_bytes(), 0)?;
+        let mut slot = Slot {
+            commit_seq: 1,
+            published_at: block.created_at,
+            flags: Slot::CLEAN,
+            ..Slot::default()
+        };
+        if let Some(dimension) = options.vector_dimension {
+            let space = Space {
+                dimension: dimension as usize,
+                metric: options.metric,
+                m: DEFAULT_M.into(),
+                name: String::new(),
+                model: String::new(),
+            };
+            let entry = sutra_layout::space::SpaceEntry::new(0, &space, 0);
+            file.write_all_at(entry.as_bytes(), sutra_layout::geometry::SPACES_OFFSET)?;
+            slot.spaces_count = 1;
+        }
+        file.write_all_at(
+            slot.sealed().as_bytes(),
+            sutra_layout::geometry::DURABLE_SLOTS_OFFSET,
+        )
+    };
+    let path = dir.storage_path();
+    dir.create_storage(fill)
+        .map_err(CoordinatorError::io(format!(
+            "{} could not be made",
+            path.display()
+        )))
+}
+
+fn recover(dir: &StoreDir, view: View) -> Result<Opened, CoordinatorError> {
+    let path = dir.storage_path();
+    let boot_id =
+        sys::clock::boot_id().map_err(CoordinatorError::io("the boot id could not be read"))?;
+    let stat = view
+        .map()
+        .file()
+        .metadata()
+        .map_err(CoordinatorError::io(format!("{}", path.display())))?;
+    let mark = view.run_mark();
+    let slots = view.durable_slots();
+    let Some((place, durable)) = Slot::newest(&slots) else {
+        let damage = sutra_layout::Damage::new(
+            sutra_layout::geometry::DURABLE_SLOTS_OFFSET,
+            "the checksum of both durable slots",
+            slots[0].checksum,
+            "that of either slot",
+        );
+        return Err(damage.into());
+    };
+    let is_of_this_boot = mark.is_of(boot_id, stat.dev(), stat.ino());
+    if is_of_this_boot && mark.flags & RunMark::POISONED != 0 {
+        let reason = "its run mark says so".to_owned();
+        return Err(CoordinatorError::Poisoned {
+            store: dir.path().to_owned(),
+            reason,
+        });
+    }
+    let published = if is_of_this_boot {
+        view.capture()?
+    } else {
+        None
+    };
+    let (state, base) = match published {
+        _ if durable.flags & Slot::CLEAN != 0 => (State::Clean, *durable),
+        Some(slot) if slot.commit_seq >= durable.commit_seq => (State::ProcessDied, slot),
+        Some(_) => (State::ProcessDied, *durable),
+        None => (State::PowerLost, *durable),
+    };
+    let writer_epoch = 1 + last_epoch(&mark)
+        .max(durable.writer_epoch)
+        .max(base.writer_epoch);
+    tracing::info!(
+        ?state,
+        lsn = base.published_lsn,
+        epoch = writer_epoch,
+        "opening {}",
+        path.display()
+    );
+
+    check_directory(&view)?;
+    if state == State::PowerLost {
+        clear_derived(&view)?;
+    }
+    let clients = Clients::new(&read_clients(&view, place, durable)?);
+    let symbols = Symbols::load(&view, &base)?;
+    let image = Image::new(view, |region| used_of(region, &base))?;
+    let roots = Roots::recover(&image)?;
+    let mut now = base;
+    now.id_index_depth = roots.ids.depth.into();
+    now.edge_index_depth = roots.edges.depth.into();
+    let mut writer = Writer {
+        image: image.clone(),
+        now,
+        roots,
+        symbols,
+        clients,
+    };
+    let new_mark = RunMark {
+        boot_id,
+        device: stat.dev(),
+        inode: stat.ino(),
+        writer_epoch,
+        started_at: sys::clock::now_us(),
+        ..RunMark::default()
+    };
+    let mut checkpointer = Checkpointer::new(image.clone(), place);
+    if state == State::Clean {
+        // Before the first store: a power cut from here on must not find the flag.
+        image.store_run_mark(new_mark)?;
+        let unclean = Slot {
+            commit_seq: durable.commit_seq + 1,
+            flags: 0,
+            ..*durable
+        };
+        checkpointer.write(&unclean, &writer.clients.table(), false)?;
+        writer.now.commit_seq = unclean.commit_seq;
+    }
+    if state == State::PowerLost {
+        writer.rebuild_derived()?;
+    }
+
+    let proof_lsn = base.published_lsn;
+    let wal = Wal::open(
+        &dir.wal_path(),
+        image.view().superblock().store_id,
+        wal::Options::default(),
+        durable.published_lsn,
+        proof_lsn,
+        |lsn, payload| {
+            let bad = |what| CoordinatorError::BadEntry { lsn, what };
+            let entry = Entry::decode(payload).map_err(bad)?;
+            if lsn > base.published_lsn {
+                writer.apply(lsn, &entry, &[])?;
+            } else {
+                writer
+                    .clients
+                    .note(entry.head.client_id, lsn, entry.outcome());
+            }
+            Ok(())
+        },
+    )?;
+    wal.syncer().sync()?;
+    // The log's entries were written under a mark that was synced before; this guards a lost one.
+    let writer_epoch = writer_epoch.max(wal.writer_epoch() + 1);
+    let new_mark = RunMark {
+        writer_epoch,
+        ..new_mark
+    };
+    let highest = slots
+        .iter()
+        .filter(|slot| slot.is_whole())
+        .map(|slot| slot.commit_seq)
+        .max()
+        .unwrap_or(0);
+    let on_ring = if is_of_this_boot {
+        image
+            .view()
+            .header_word(COMMIT_SEQ_OFFSET)
+            .load(Ordering::Relaxed)
+    } else {
+        0
+    };
+    let last_number = highest.max(on_ring).max(writer.now.commit_seq);
+    writer.now.durable_lsn = wal.written_lsn();
+    writer.now.checkpoint_lsn = durable.published_lsn;
+    if state == State::PowerLost {
+        let slot = Slot {
+            commit_seq: last_number + 1,
+            writer_epoch,
+            ..writer.now
+        };
+        checkpointer.write(&slot, &writer.clients.table(), false)?;
+        writer.now.checkpoint_lsn = slot.published_lsn;
+    }
+    let last_number = last_number + u64::from(state == State::PowerLost);
+    image.store_run_mark(new_mark)?;
+    let last = Slot {
+        commit_seq: last_number,
+        ..base
+    };
+    let mut publisher = Publisher::new(image.clone(), writer_epoch, last);
+    image.beat();
+    publisher.publish(&writer.now, true)?;
+    Ok(Opened {
+        writer,
+        wal,
+        publisher,
+        checkpointer,
+        writer_epoch,
+        state,
+    })
+}
+
+fn check_directory(view: &View) -> Result<(), CoordinatorError> {
+    let word = |region, extent| {
+        view.header_word(word_offset(region, extent))
+            .load(Ordering::Relaxed)
+    };
+    check_all(word, |region| view.shape(region))?;
+    Ok(())
+}
+
+/// Units of a region that may not be stored to any more, as of a slot; of derived regions none
+/// is told, and reserving it again changes nothing.
+fn used_of(region: Region, slot: &Slot) -> u64 {
+    match region {
+        Region::RECORDS => slot.records,
+        Region::EDGES => slot.edges,
+        Region::CONTENT => slot.content_size,
+        Region::SYMBOLS => slot.symbols_size,
+        Region::COLUMNS => slot.concepts,
+        Region(number @ 12..=15) => slot.spaces[usize::from(number) - 12].count,
+        Region(number @ 16..=19) => slot.spaces[usize::from(number) - 16].count,
+        _ => 0,
+    }
+}
+
+/// The epoch of a run mark, if it can be believed.
+fn last_epoch(mark: &RunMark) -> u64 {
+    if mark.is_whole() {
+        mark.writer_epoch
+    } else {
+        0
+    }
+}

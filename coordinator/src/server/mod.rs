@@ -1,0 +1,274 @@
+//! Serving a store: one loop over sockets, with the log's sync and checkpoints beside it.
+//!
+//! One turn of the loop: wait for sockets → read, decide, log and apply every frame that has
+//! arrived → ask for a sync of what was written, unless one is under way → when a sync is done,
+//! publish the version that stood when it was asked for → answer whoever waited for that → send.
+//! So a write of an idle store is synced and published at once, and while the disk is busy all that
+//! arrives shares the next sync and the next publication.
+
+mod answers;
+mod connection;
+mod frames;
+mod poll;
+mod settle;
+mod workers;
+
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sutra_layout::limits::CONNECTIONS_MAX;
+use sutra_layout::run_mark::RunMark;
+use sutra_layout::sys;
+
+use crate::apply::Writer;
+use crate::decide::Decider;
+use crate::error::CoordinatorError;
+use crate::options::Options;
+use crate::publish::Publisher;
+use crate::recovery::{self, Opened};
+use crate::signals::Signals;
+use crate::store_dir::StoreDir;
+use crate::systemd::Systemd;
+use crate::wal::Wal;
+
+use answers::Answers;
+use connection::Connections;
+use poll::{Poll, Token};
+use settle::Progress;
+use workers::Workers;
+
+/// How often the heartbeat is stored at least; readers take a writer for dead after a second.
+const BEAT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Serves the store until SIGINT, SIGTERM or a client's stop.
+///
+/// # Errors
+/// Whatever keeps the store from being opened, or ends the service: see [`CoordinatorError`].
+/// Nothing that was acknowledged is lost by it.
+pub fn run(options: Options) -> Result<(), CoordinatorError> {
+    let socket_path = options.socket_path();
+    let dir = StoreDir::acquire(&options.store, &options.program, &socket_path)?;
+    let listening = |source| CoordinatorError::Io {
+        what: format!("{} could not be listened on", socket_path.display()),
+        source,
+    };
+    // Clients that connect while the store recovers wait in the listener's queue.
+    dir.remove_stale_socket(&socket_path).map_err(listening)?;
+    let listener =
+        sutra_client::socket::bind(&socket_path, options.socket_mode).map_err(listening)?;
+    listener.set_nonblocking(true).map_err(listening)?;
+    let opened = recovery::open(&dir, &options);
+    let served = opened.and_then(|opened| Server::new(&options, &dir, listener, opened)?.serve());
+    // Still under the lock, so it is ours.
+    let _ = std::fs::remove_file(&socket_path);
+    served
+}
+
+/// Everything the loop holds.
+struct Server<'a> {
+    options: &'a Options,
+    dir: &'a StoreDir,
+    listener: UnixListener,
+    signals: Signals,
+    systemd: Systemd,
+    poll: Poll,
+    connections: Connections,
+    answers: Answers,
+    writer: Writer,
+    decider: Decider,
+    wal: Wal,
+    publisher: Publisher,
+    workers: Workers,
+    progress: Progress,
+    writer_epoch: u64,
+    started_at: u64,
+    last_beat: Instant,
+    is_stopping: bool,
+    entry_head: Vec<u8>,
+}
+
+impl<'a> Server<'a> {
+    fn new(
+        options: &'a Options,
+        dir: &'a StoreDir,
+        listener: UnixListener,
+        opened: Opened,
+    ) -> Result<Server<'a>, CoordinatorError> {
+        let Opened {
+            writer,
+            wal,
+            publisher,
+            checkpointer,
+            writer_epoch,
+            state: _,
+        } = opened;
+        let failed = CoordinatorError::io("the event loop could not be set up");
+        let signals =
+            Signals::new().map_err(CoordinatorError::io("signals could not be caught"))?;
+        let mut poll = Poll::new().map_err(failed)?;
+        let watching = || CoordinatorError::io("a descriptor could not be watched");
+        poll.watch(listener.as_fd(), Token::LISTENER)
+            .map_err(watching())?;
+        poll.watch(signals.as_fd(), Token::SIGNALS)
+            .map_err(watching())?;
+        let growth = Arc::clone(writer.image.growth());
+        let workers = Workers::start(wal.syncer(), checkpointer, growth)?;
+        poll.watch(workers.as_fd(), Token::WORKERS)
+            .map_err(watching())?;
+        let progress = Progress::new(&wal, &writer.now);
+        Ok(Server {
+            options,
+            dir,
+            listener,
+            signals,
+            systemd: Systemd::new(),
+            poll,
+            connections: Connections::default(),
+            answers: Answers::default(),
+            decider: Decider::new(options.metric),
+            writer,
+            wal,
+            publisher,
+            workers,
+            progress,
+            writer_epoch,
+            started_at: sys::clock::now_us(),
+            last_beat: Instant::now(),
+            is_stopping: false,
+            entry_head: Vec::new(),
+        })
+    }
+
+    fn serve(mut self) -> Result<(), CoordinatorError> {
+        self.systemd
+            .ready(&format!("serving {}", self.options.store.display()));
+        tracing::info!(
+            store = %self.options.store.display(),
+            socket = %self.options.socket_path().display(),
+            "ready"
+        );
+        let ended = self.turn_until_stopped().and_then(|()| self.finish());
+        if let Err(error) = &ended {
+            self.give_up(error);
+        }
+        self.workers.stop();
+        self.writer.image.stop_beating();
+        ended
+    }
+
+    fn turn_until_stopped(&mut self) -> Result<(), CoordinatorError> {
+        while !self.is_stopping {
+            let tokens = self.poll.wait(self.timeout())?;
+            for token in tokens {
+                match token {
+                    Token::LISTENER => self.accept(),
+                    Token::SIGNALS => self.is_stopping |= self.signals.drain(),
+                    Token::WORKERS => {}
+                    token => self.read_connection(token)?,
+                }
+            }
+            self.settle()?;
+            self.send_all();
+            self.beat();
+        }
+        Ok(())
+    }
+
+    /// How long the loop may sleep.
+    fn timeout(&self) -> Duration {
+        let now = Instant::now();
+        let mut timeout = BEAT_INTERVAL.saturating_sub(now - self.last_beat);
+        if let Some(until) = self.systemd.until_beat(now) {
+            timeout = timeout.min(until);
+        }
+        if let Some(until) = self.answers.until_deadline(now) {
+            timeout = timeout.min(until);
+        }
+        timeout.min(self.until_due(now))
+    }
+
+    fn beat(&mut self) {
+        let now = Instant::now();
+        if now - self.last_beat >= BEAT_INTERVAL {
+            self.last_beat = now;
+            self.writer.image.beat();
+            self.connections.expire(now, &mut self.poll);
+        }
+        self.systemd.beat(now);
+    }
+
+    fn accept(&mut self) {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) if self.connections.count() >= CONNECTIONS_MAX => {
+                    tracing::warn!("a client was turned away: {CONNECTIONS_MAX} are connected");
+                    drop(stream);
+                }
+                Ok((stream, _)) => {
+                    if let Err(error) = self.connections.add(stream, &mut self.poll) {
+                        tracing::warn!(%error, "a client could not be taken on");
+                    }
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    tracing::warn!(%error, "no client could be accepted");
+                    // Out of descriptors, most likely: leave them in the queue for a moment.
+                    std::thread::sleep(Duration::from_millis(10));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn send_all(&mut self) {
+        self.connections.send_all(&mut self.poll);
+    }
+
+    /// A clean stop: everything durable, visible, checkpointed; then the clean flag.
+    fn finish(&mut self) -> Result<(), CoordinatorError> {
+        tracing::info!("stopping");
+        self.systemd.stopping("making the store clean");
+        self.settle_everything()?;
+        self.answers.resolve(
+            &self.progress.reached(&self.publisher),
+            &mut self.connections,
+        );
+        let number = self.publisher.last().commit_seq + 1;
+        let slot = sutra_layout::slot::Slot {
+            commit_seq: number,
+            ..*self.publisher.last()
+        };
+        let clients = self.writer.clients.table();
+        self.workers.checkpoint_and_wait(slot, clients, true)?;
+        self.answers.stopped(&mut self.connections);
+        self.connections.send_all_before_close();
+        tracing::info!(lsn = slot.published_lsn, "stopped cleanly");
+        Ok(())
+    }
+
+    /// An end that is not clean: clients are told, and what must not be trusted is marked.
+    fn give_up(&mut self, error: &CoordinatorError) {
+        tracing::error!(%error, "stopping without acknowledging anything more");
+        let is_final = match error {
+            CoordinatorError::Wal(error) => {
+                !matches!(error, crate::wal::WalError::StorageFull { .. })
+            }
+            CoordinatorError::Io { .. } => true,
+            _ => false,
+        };
+        if is_final {
+            self.dir.mark_poisoned(&error.to_string());
+            let mark = self.writer.image.view().run_mark();
+            let poisoned = RunMark {
+                flags: mark.flags | RunMark::POISONED,
+                ..mark
+            };
+            // The disk may refuse this too; the page cache then holds it until the next boot.
+            let _ = self.writer.image.store_run_mark(poisoned);
+        }
+        self.connections.fail_all(&error.to_string());
+    }
+}

@@ -1,0 +1,310 @@
+//! After the frames of a turn: sync, publish, checkpoint, answer.
+
+use std::time::{Duration, Instant};
+
+use sutra_layout::client_entry::ClientEntry;
+use sutra_layout::geometry::Region;
+use sutra_layout::slot::Slot;
+
+use super::answers::Reached;
+use super::workers::Done;
+use super::{BEAT_INTERVAL, Server};
+use crate::error::CoordinatorError;
+use crate::options::SyncMode;
+use crate::publish::Publisher;
+use crate::wal::Wal;
+
+/// Bytes written to the log and not yet synced, above which frames wait for the sync.
+const UNSYNCED_SIZE_MAX: u64 = 64 << 20;
+/// A checkpoint is made after so long, if anything was written.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How far everything has come, and what is under way.
+///
+/// Always `checkpoint_lsn <= published_lsn <= applied_lsn <= written_lsn`, and unless the store runs
+/// unsynced `published_lsn <= durable_lsn`.
+#[derive(Debug)]
+pub struct Progress {
+    written_lsn: u64,
+    durable_lsn: u64,
+    /// What a durable acknowledgement waits for: as `durable_lsn`, or as `written_lsn` unsynced.
+    acknowledged_lsn: u64,
+    checkpoint_lsn: u64,
+    /// The version that stood when the sync under way was asked for.
+    syncing: Option<Slot>,
+    /// The next checkpoint, as of the sync under way.
+    checkpoint_next: Option<Vec<ClientEntry>>,
+    is_checkpointing: bool,
+    last_sync: Instant,
+    last_publication: Instant,
+    last_checkpoint: Instant,
+    /// Bytes of log and records as of the last checkpoint asked for.
+    checkpoint_log_size: u64,
+    checkpoint_records: u64,
+    /// Bytes of log as of the last sync asked for.
+    synced_log_size: u64,
+    operations_published: u64,
+    /// Operations accepted since the start.
+    pub operations_written: u64,
+}
+
+impl Progress {
+    /// After recovery: everything is durable and published.
+    pub fn new(wal: &Wal, now: &Slot) -> Progress {
+        let lsn = wal.written_lsn();
+        let start = Instant::now();
+        Progress {
+            written_lsn: lsn,
+            durable_lsn: lsn,
+            acknowledged_lsn: lsn,
+            checkpoint_lsn: now.checkpoint_lsn,
+            syncing: None,
+            checkpoint_next: None,
+            is_checkpointing: false,
+            last_sync: start,
+            last_publication: start,
+            last_checkpoint: start,
+            checkpoint_log_size: wal.appended_size(),
+            checkpoint_records: now.records,
+            synced_log_size: wal.appended_size(),
+            operations_published: now.operations,
+            operations_written: 0,
+        }
+    }
+
+    /// How far the levels of acknowledgement have come.
+    pub fn reached(&self, publisher: &Publisher) -> Reached {
+        Reached {
+            written_lsn: self.written_lsn,
+            durable_lsn: self.acknowledged_lsn,
+            visible_lsn: publisher.last().published_lsn,
+            checkpoint_lsn: self.checkpoint_lsn,
+        }
+    }
+
+    /// Operations applied and not yet published.
+    pub fn pending(&self, now: &Slot) -> u64 {
+        now.operations - self.operations_published
+    }
+
+    /// LSN up to which the log is synced.
+    pub fn durable_lsn(&self) -> u64 {
+        self.durable_lsn
+    }
+
+    /// LSN up to which the newest durable slot goes.
+    pub fn checkpoint_lsn(&self) -> u64 {
+        self.checkpoint_lsn
+    }
+}
+
+impl Server<'_> {
+    /// What follows from the frames of this turn and from what the workers have done.
+    pub(super) fn settle(&mut self) -> Result<(), CoordinatorError> {
+        while let Some(done) = self.workers.try_done()? {
+            self.take_done(done)?;
+        }
+        while self.wal.appended_size() - self.progress.synced_log_size > UNSYNCED_SIZE_MAX {
+            // The disk is slower than the clients: they wait, as nothing more is read.
+            self.ask_for_sync();
+            if self.progress.syncing.is_none() {
+                break;
+            }
+            let done = self.workers.wait()?;
+            self.take_done(done)?;
+        }
+        self.progress.written_lsn = self.wal.written_lsn();
+        if self.options.sync != SyncMode::Always {
+            self.progress.acknowledged_lsn = self.progress.written_lsn;
+        }
+        if self.is_sync_due() {
+            self.ask_for_sync();
+        }
+        self.publish_if_due()?;
+        self.note_used();
+        self.answers.resolve(
+            &self.progress.reached(&self.publisher),
+            &mut self.connections,
+        );
+        Ok(())
+    }
+
+    /// Everything durable, visible, and no worker busy.
+    pub(super) fn settle_everything(&mut self) -> Result<(), CoordinatorError> {
+        loop {
+            while self.progress.syncing.is_some() || self.progress.is_checkpointing {
+                let done = self.workers.wait()?;
+                self.take_done(done)?;
+            }
+            if self.progress.durable_lsn >= self.wal.written_lsn() {
+                break;
+            }
+            self.ask_for_sync();
+        }
+        self.progress.written_lsn = self.wal.written_lsn();
+        self.publish_now()
+    }
+
+    fn is_sync_due(&self) -> bool {
+        let progress = &self.progress;
+        if progress.syncing.is_some() {
+            return false;
+        }
+        let is_unsynced = progress.durable_lsn < progress.written_lsn;
+        let wants_checkpoint = self.is_checkpoint_due();
+        match self.options.sync {
+            SyncMode::Always => is_unsynced || wants_checkpoint,
+            SyncMode::Interval(interval) => {
+                wants_checkpoint || (is_unsynced && progress.last_sync.elapsed() >= interval)
+            }
+            SyncMode::Off => wants_checkpoint,
+        }
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        let progress = &self.progress;
+        if progress.is_checkpointing || progress.checkpoint_lsn >= self.wal.written_lsn() {
+            return false;
+        }
+        self.answers.flush_wanted(progress.checkpoint_lsn)
+            || self.wal.appended_size() - progress.checkpoint_log_size
+                >= self.options.checkpoint_log_size
+            || self.writer.now.records - progress.checkpoint_records
+                >= self.options.memory_threshold
+            || progress.last_checkpoint.elapsed() >= CHECKPOINT_INTERVAL
+    }
+
+    fn ask_for_sync(&mut self) {
+        if self.progress.syncing.is_some() {
+            return;
+        }
+        if self.is_checkpoint_due() {
+            self.progress.checkpoint_next = Some(self.writer.clients.table());
+            self.progress.checkpoint_log_size = self.wal.appended_size();
+            self.progress.checkpoint_records = self.writer.now.records;
+            self.progress.last_checkpoint = Instant::now();
+        }
+        self.progress.syncing = Some(self.writer.now);
+        self.progress.synced_log_size = self.wal.appended_size();
+        self.progress.last_sync = Instant::now();
+        self.workers.sync();
+    }
+
+    fn take_done(&mut self, done: Done) -> Result<(), CoordinatorError> {
+        match done {
+            Done::Synced(lsn) => {
+                self.progress.durable_lsn = lsn;
+                self.progress.acknowledged_lsn = self.progress.acknowledged_lsn.max(lsn);
+                let Some(stood) = self.progress.syncing.take() else {
+                    return Ok(());
+                };
+                if lsn >= self.writer.applied_lsn() {
+                    self.publish_now()?; // nothing came meanwhile, or the sync covered it too
+                } else if stood.published_lsn > self.publisher.last().published_lsn {
+                    self.publish(stood)?;
+                }
+                if let Some(clients) = self.progress.checkpoint_next.take() {
+                    self.progress.is_checkpointing = true;
+                    let slot = Slot {
+                        durable_lsn: lsn,
+                        writer_epoch: self.writer_epoch,
+                        ..stood
+                    };
+                    let commit_seq = self.publisher.last().commit_seq;
+                    self.workers
+                        .checkpoint(Slot { commit_seq, ..slot }, clients, false);
+                }
+            }
+            Done::Checkpointed(lsn) => {
+                self.progress.is_checkpointing = false;
+                self.progress.checkpoint_lsn = lsn;
+                self.wal.recycle(lsn)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes what is applied, where that does not wait for a sync.
+    fn publish_if_due(&mut self) -> Result<(), CoordinatorError> {
+        let is_new = self.writer.applied_lsn() > self.publisher.last().published_lsn;
+        if !is_new || self.options.sync == SyncMode::Always {
+            return Ok(()); // the end of the sync publishes
+        }
+        let is_wanted = self.answers.visible_wanted();
+        if is_wanted || self.progress.last_publication.elapsed() >= self.options.reconcile_interval
+        {
+            self.publish_now()?;
+        }
+        Ok(())
+    }
+
+    /// How long until something is to be done without anybody asking.
+    pub(super) fn until_due(&self, _now: Instant) -> Duration {
+        let progress = &self.progress;
+        let mut until = BEAT_INTERVAL;
+        if self.writer.applied_lsn() > self.publisher.last().published_lsn
+            && self.options.sync != SyncMode::Always
+        {
+            until = until.min(
+                self.options
+                    .reconcile_interval
+                    .saturating_sub(progress.last_publication.elapsed()),
+            );
+        }
+        if let SyncMode::Interval(interval) = self.options.sync
+            && progress.durable_lsn < progress.written_lsn
+        {
+            until = until.min(interval.saturating_sub(progress.last_sync.elapsed()));
+        }
+        until
+    }
+
+    fn publish_now(&mut self) -> Result<(), CoordinatorError> {
+        if self.writer.applied_lsn() > self.publisher.last().published_lsn {
+            self.publish(self.writer.now)?;
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, slot: Slot) -> Result<(), CoordinatorError> {
+        let slot = Slot {
+            durable_lsn: self.progress.durable_lsn,
+            checkpoint_lsn: self.progress.checkpoint_lsn,
+            ..slot
+        };
+        self.publisher
+            .publish(&slot, self.options.sync == SyncMode::Always)?;
+        self.progress.operations_published = slot.operations;
+        self.progress.last_publication = Instant::now();
+        Ok(())
+    }
+
+    /// Tells the thread that reserves space how much is in use.
+    fn note_used(&self) {
+        let now = &self.writer.now;
+        let growth = self.writer.image.growth();
+        let live = |region| {
+            self.writer
+                .image
+                .live_end(region)
+                .load(std::sync::atomic::Ordering::Relaxed)
+        };
+        let words = sutra_layout::index::INDEX.segment_words();
+        growth.note_used(Region::RECORDS, now.records);
+        growth.note_used(Region::COLUMNS, now.concepts);
+        growth.note_used(Region::CONTENT, now.content_size);
+        growth.note_used(Region::EDGES, now.edges);
+        growth.note_used(Region::ADJACENCY, live(Region::ADJACENCY));
+        growth.note_used(Region::ID_SEGMENTS, live(Region::ID_SEGMENTS) * words);
+        growth.note_used(Region::EDGE_SEGMENTS, live(Region::EDGE_SEGMENTS) * words);
+        for (space, counts) in now
+            .spaces
+            .iter()
+            .enumerate()
+            .take(now.spaces_count as usize)
+        {
+            growth.note_used(Region::vectors(space), counts.count);
+            growth.note_used(Region::vector_columns(space), counts.count);
+        }
+    }
+}

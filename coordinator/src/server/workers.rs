@@ -1,0 +1,168 @@
+//! The threads beside the loop: one syncs the log, one makes checkpoints, one reserves space.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use rustix::event::{EventfdFlags, eventfd};
+use sutra_layout::client_entry::ClientEntry;
+use sutra_layout::slot::Slot;
+
+use crate::checkpoint::Checkpointer;
+use crate::error::CoordinatorError;
+use crate::image::Growth;
+use crate::wal::Syncer;
+
+/// What a worker has done.
+#[derive(Debug)]
+pub enum Done {
+    /// The log is durable up to that LSN.
+    Synced(u64),
+    /// The file is durable up to that LSN.
+    Checkpointed(u64),
+}
+
+struct Checkpoint {
+    slot: Slot,
+    clients: Vec<ClientEntry>,
+    is_clean: bool,
+}
+
+type Result<T> = std::result::Result<T, CoordinatorError>;
+
+/// The threads, and the way to them.
+#[derive(Debug)]
+pub struct Workers {
+    sync: Option<Sender<()>>,
+    checkpoint: Option<Sender<Checkpoint>>,
+    results: Receiver<Result<Done>>,
+    wake: Arc<OwnedFd>,
+    growth: Arc<Growth>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    /// Starts them.
+    pub fn start(
+        syncer: Syncer,
+        mut checkpointer: Checkpointer,
+        growth: Arc<Growth>,
+    ) -> Result<Workers> {
+        let failed = || CoordinatorError::io("a thread could not be started");
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        let wake = Arc::new(wake.map_err(|errno| failed()(errno.into()))?);
+        let (results_in, results) = channel();
+
+        let (sync, sync_jobs) = channel::<()>();
+        let report = reporter(results_in.clone(), Arc::clone(&wake));
+        let sync_thread = std::thread::Builder::new()
+            .name("sutra-sync".into())
+            .spawn(move || {
+                while sync_jobs.recv().is_ok() {
+                    report(
+                        syncer
+                            .sync()
+                            .map(Done::Synced)
+                            .map_err(CoordinatorError::from),
+                    );
+                }
+            });
+        let (checkpoint, checkpoint_jobs) = channel::<Checkpoint>();
+        let report = reporter(results_in, Arc::clone(&wake));
+        let checkpoint_thread = std::thread::Builder::new()
+            .name("sutra-checkpoint".into())
+            .spawn(move || {
+                while let Ok(Checkpoint {
+                    slot,
+                    clients,
+                    is_clean,
+                }) = checkpoint_jobs.recv()
+                {
+                    let written = checkpointer.write(&slot, &clients, is_clean);
+                    report(written.map(|()| Done::Checkpointed(slot.published_lsn)));
+                }
+            });
+        let ahead = Arc::clone(&growth);
+        let growth_thread = std::thread::Builder::new()
+            .name("sutra-growth".into())
+            .spawn(move || ahead.run_ahead());
+        let threads = [sync_thread, checkpoint_thread, growth_thread];
+        let threads = threads
+            .into_iter()
+            .collect::<std::io::Result<Vec<_>>>()
+            .map_err(failed())?;
+        Ok(Workers {
+            sync: Some(sync),
+            checkpoint: Some(checkpoint),
+            results,
+            wake,
+            growth,
+            threads,
+        })
+    }
+
+    /// Readable when there is a result.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+
+    /// Asks for a sync of all that is written by now.
+    pub fn sync(&self) {
+        let _ = self.sync.as_ref().map(|sync| sync.send(()));
+    }
+
+    /// Asks for a checkpoint of a published slot.
+    pub fn checkpoint(&self, slot: Slot, clients: Vec<ClientEntry>, is_clean: bool) {
+        let job = Checkpoint {
+            slot,
+            clients,
+            is_clean,
+        };
+        let _ = self
+            .checkpoint
+            .as_ref()
+            .map(|checkpoint| checkpoint.send(job));
+    }
+
+    /// A checkpoint, done when this returns. No other must be under way.
+    pub fn checkpoint_and_wait(
+        &self,
+        slot: Slot,
+        clients: Vec<ClientEntry>,
+        is_clean: bool,
+    ) -> Result<()> {
+        self.checkpoint(slot, clients, is_clean);
+        self.wait().map(|_| ())
+    }
+
+    /// The next result, if there is one.
+    pub fn try_done(&self) -> Result<Option<Done>> {
+        // The order matters: a result that comes after the drain sets the descriptor again.
+        let _ = rustix::io::read(&*self.wake, &mut [0; 8]);
+        self.results.try_recv().ok().transpose()
+    }
+
+    /// The next result.
+    pub fn wait(&self) -> Result<Done> {
+        let gone = || CoordinatorError::io("a worker")(std::io::Error::other("has ended"));
+        self.results.recv().map_err(|_| gone())?
+    }
+
+    /// Ends the threads.
+    pub fn stop(&mut self) {
+        self.sync = None;
+        self.checkpoint = None;
+        self.growth.stop();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn reporter(results: Sender<Result<Done>>, wake: Arc<OwnedFd>) -> impl Fn(Result<Done>) + Send {
+    move |done| {
+        let _ = results.send(done);
+        let _ = rustix::io::write(&*wake, &1u64.to_le_bytes());
+    }
+}

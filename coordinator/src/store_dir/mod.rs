@@ -1,0 +1,246 @@
+//! The store's directory, and the right to write it.
+//!
+//! | name                     | mode | what                                                      |
+//! |--------------------------|-----:|-----------------------------------------------------------|
+//! | `.`                      | 0750 | made if it is not there; one that is there keeps its mode |
+//! | `storage.dat`            | 0640 | the store                                                 |
+//! | `storage.dat.tmp`        | 0640 | a store being made; what a crash left of it is removed    |
+//! | `writer.lock`            | 0600 | locked by the writer, and says who that is                |
+//! | `wal/`                   | 0700 | the log; locked by the writer too                         |
+//! | `wal/holder`             | 0600 | says who that is once more                                |
+//! | `wal/poisoned`           | 0600 | there since a sync failed; says what failed               |
+//! | `coordinator.sock`       | 0660 | where the writer listens, unless told otherwise           |
+//!
+//! Two locks, because `rm writer.lock` takes the name away and leaves the lock on a file that
+//! nobody finds again; `wal/` is not removed by accident. `wal/` is locked first: who is refused
+//! there leaves no trace. Neither lock is on `storage.dat`, which a reader may open and lock.
+//!
+//! Names are resolved within the open directory, no link in it is followed, and every descriptor
+//! is O_CLOEXEC.
+
+mod directory;
+mod error;
+mod file_system;
+mod holder;
+mod socket;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use sutra_layout::sys::lock::try_lock_exclusive;
+
+use directory::Directory;
+use holder::Holder;
+
+pub use error::StoreDirError;
+
+const STORAGE_NAME: &str = "storage.dat";
+const STORAGE_TEMPORARY_NAME: &str = "storage.dat.tmp";
+const LOCK_NAME: &str = "writer.lock";
+const WAL_NAME: &str = "wal";
+const POISONED_NAME: &str = "poisoned";
+/// Made by mkfs in the root of a file system, which may well be given to a store.
+const LOST_AND_FOUND_NAME: &str = "lost+found";
+
+const STORE_MODE: u32 = 0o750;
+const STORAGE_MODE: u32 = 0o640;
+const WAL_MODE: u32 = 0o700;
+const PRIVATE_MODE: u32 = 0o600;
+
+/// Bytes of a reason that are kept.
+const REASON_SIZE_MAX: u64 = 4096;
+
+/// The directory of a store that this process alone writes, until this is dropped.
+#[derive(Debug)]
+pub struct StoreDir {
+    path: PathBuf,
+    directory: Directory,
+    wal: Directory,
+    lock: File,
+    /// A forked child has these descriptors too, and must neither unlock nor erase anything.
+    owner_pid: u32,
+}
+
+impl StoreDir {
+    /// Makes the directory if it is not there, and takes both locks without waiting. `program` and
+    /// `socket` are told to whoever is refused from now on.
+    ///
+    /// # Errors
+    /// [`StoreDirError::Held`] if another process, or another `StoreDir` of this one, writes the
+    /// store. Refused as well: a directory of something else, and a file system on which maps or
+    /// locks do not hold.
+    pub fn acquire(path: &Path, program: &str, socket: &Path) -> Result<StoreDir, StoreDirError> {
+        let directory = Directory::open_or_create_path(path, STORE_MODE)?;
+        file_system::check(&directory)?;
+        refuse_foreign(&directory, socket)?;
+
+        let wal = directory.open_or_create_directory(WAL_NAME, WAL_MODE)?;
+        let locked = |file: &File, path: &Path| {
+            try_lock_exclusive(file).map_err(|error| StoreDirError::io(path, "lock", error))
+        };
+        if !locked(wal.file(), wal.path())? {
+            return Err(holder::held(&directory, &wal));
+        }
+        let lock = directory.open_or_create_file(LOCK_NAME, PRIVATE_MODE)?;
+        if !locked(&lock, &directory.path_of(LOCK_NAME))? {
+            return Err(holder::held(&directory, &wal));
+        }
+        holder::announce(&Holder::this_process(program, socket), &lock, &wal);
+
+        // Only now is it certain that nobody is about to rename it.
+        directory.remove(STORAGE_TEMPORARY_NAME)?;
+        Ok(StoreDir {
+            path: path.to_owned(),
+            directory,
+            wal,
+            lock,
+            owner_pid: std::process::id(),
+        })
+    }
+
+    /// The directory, as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where `storage.dat` is, or will be.
+    pub fn storage_path(&self) -> PathBuf {
+        self.path.join(STORAGE_NAME)
+    }
+
+    /// The log's directory, which is there.
+    pub fn wal_path(&self) -> PathBuf {
+        self.path.join(WAL_NAME)
+    }
+
+    /// Opens `storage.dat` for reading and writing; `None` if there is none.
+    ///
+    /// # Errors
+    /// What the system says, and [`io::ErrorKind::InvalidInput`] for a link or anything else that
+    /// is no regular file.
+    pub fn open_storage(&self) -> io::Result<Option<File>> {
+        self.directory.open_file(STORAGE_NAME)
+    }
+
+    /// Makes `storage.dat`: `fill` writes it under another name, and it is on disk as a whole
+    /// before it gets its own. If anything fails there is none.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] if there is one; else those of `fill` and of the system.
+    pub fn create_storage(&self, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<File> {
+        if self.directory.contains(STORAGE_NAME)? {
+            let message = format!("{} is there already", self.storage_path().display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+        }
+        self.directory.unlink(STORAGE_TEMPORARY_NAME)?;
+        let made = self.make_storage(fill);
+        if made.is_err() {
+            // The error that led here says more than one from tidying up.
+            let _ = self.directory.unlink(STORAGE_TEMPORARY_NAME);
+        }
+        made
+    }
+
+    fn make_storage(&self, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<File> {
+        let file = self
+            .directory
+            .create_file(STORAGE_TEMPORARY_NAME, STORAGE_MODE)?;
+        fill(&file)?;
+        file.sync_all()?;
+        // Nobody else makes one while the locks are held, so nothing is replaced.
+        self.directory
+            .rename(STORAGE_TEMPORARY_NAME, STORAGE_NAME)?;
+        self.directory.file().sync_all()?;
+        Ok(file)
+    }
+
+    /// Leaves the mark that a write or sync failed, so that no later coordinator trusts what the
+    /// system has cached. If even that fails it is logged: there is nobody else to tell.
+    pub fn mark_poisoned(&self, reason: &str) {
+        let path = self.wal.path_of(POISONED_NAME);
+        // The name alone is the mark. It needs no space of its own, unlike the reason.
+        let marked = self
+            .wal
+            .open_or_create(POISONED_NAME, PRIVATE_MODE)
+            .and_then(|mut file| {
+                file.set_len(0)?;
+                file.write_all(reason.as_bytes())?;
+                file.sync_all()?;
+                self.wal.file().sync_all()
+            });
+        if let Err(error) = marked {
+            tracing::error!("could not write {} ({reason}): {error}", path.display());
+        }
+    }
+
+    /// Why an earlier coordinator left the store marked, if one did.
+    pub fn poisoned(&self) -> Option<String> {
+        let file = match self.wal.open_file_to_read(POISONED_NAME) {
+            Ok(file) => file?,
+            // A mark that cannot be read is one nevertheless.
+            Err(error) => return Some(format!("wal/{POISONED_NAME} cannot be read: {error}")),
+        };
+        let mut reason = Vec::new();
+        let read = file.take(REASON_SIZE_MAX).read_to_end(&mut reason);
+        let reason = String::from_utf8_lossy(&reason).trim().to_owned();
+        match read {
+            Ok(_) if !reason.is_empty() => Some(reason),
+            _ => Some("the reason was not recorded".to_owned()),
+        }
+    }
+
+    /// Unlinks the socket that a killed coordinator left at `path`. The locks, which this process
+    /// holds, say that no coordinator of this store listens there.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] if something else than a socket is there, and
+    /// [`io::ErrorKind::AddrInUse`] if `path` is outside the store and somebody listens.
+    pub fn remove_stale_socket(&self, path: &Path) -> io::Result<()> {
+        socket::remove_stale(&self.directory, path)
+    }
+}
+
+impl Drop for StoreDir {
+    fn drop(&mut self) {
+        if self.owner_pid != std::process::id() {
+            return;
+        }
+        holder::withdraw(&self.lock, &self.wal);
+        // Not left to closing: a forked child may keep the descriptors open.
+        let _ = self.lock.unlock();
+        let _ = self.wal.file().unlock();
+    }
+}
+
+/// A new store is made only in an empty directory, or among what a coordinator left that was
+/// killed before it had made one.
+fn refuse_foreign(directory: &Directory, socket: &Path) -> Result<(), StoreDirError> {
+    let known = [
+        STORAGE_TEMPORARY_NAME,
+        LOCK_NAME,
+        WAL_NAME,
+        LOST_AND_FOUND_NAME,
+        sutra_client::socket::SOCKET_NAME,
+    ];
+    let mut foreign = None;
+    for name in directory.names()? {
+        if name == STORAGE_NAME {
+            return Ok(());
+        }
+        if !known.iter().any(|known| name == *known) && Some(name.as_os_str()) != socket.file_name()
+        {
+            foreign = Some(name);
+        }
+    }
+    match foreign {
+        Some(name) => Err(StoreDirError::Foreign {
+            store: directory.path().to_owned(),
+            found: name.to_string_lossy().into_owned(),
+        }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,11 @@
+//! Stories about the log. Each file is one theme; `support` speaks for all of them.
+
+mod cut;
+mod damage;
+mod failure;
+mod flip;
+mod power;
+mod random;
+mod round_trip;
+mod space;
+mod support;

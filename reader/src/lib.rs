@@ -1,0 +1,53 @@
+//! Reads a live Sutra store in place: get, neighbors, paths, nearest.
+//!
+//! A [`Reader`] maps `STORE/storage.dat` read-only and takes [`Snapshot`]s of it: fixed, consistent
+//! views of one published version. What a snapshot gives is borrowed from the mapping, where it
+//! lies: no copy, no lock, no message, and nothing that another process would have to clean up.
+//!
+//! What is absent here: nothing in this crate stores into the mapping, creates a file, or talks to
+//! the coordinator. No byte of the file is trusted: each offset, ordinal and count is checked
+//! against the snapshot and the file's real size before it is used, every loop over file data has a
+//! budget, and damage is an error that names the file.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let reader = sutra_reader::Reader::open("knowledge")?;
+//! let snapshot = reader.snapshot()?;
+//! if let Some(wolf) = snapshot.get("wolf.n.01")? {
+//!     println!("{}", wolf.content()?);
+//!     for neighbor in snapshot.neighbors(&wolf, &Default::default())? {
+//!         println!("{}", neighbor.ordinal);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod association;
+mod concept;
+mod error;
+mod file;
+mod kernel;
+mod nearest;
+mod neighbors;
+mod path;
+mod reader;
+mod snapshot;
+mod stats;
+mod symbols;
+pub mod verify;
+mod wait;
+
+pub use association::Association;
+pub use concept::{Concept, ConceptId, Concepts};
+pub use error::{OpenError, ReadError};
+pub use nearest::{Hit, NearestQuery};
+pub use neighbors::{Direction, Neighbor, NeighborQuery};
+pub use path::{Path, PathQuery};
+pub use reader::{Reader, STORAGE_FILE, WriterStatus};
+pub use snapshot::Snapshot;
+pub use stats::SnapshotStats;
+
+pub use sutra_layout::Damage;
+pub use sutra_layout::id::{Id, IdError};
+pub use sutra_layout::space::{Metric, Space};
