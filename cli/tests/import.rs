@@ -77,7 +77,7 @@ fn bad_lines_are_in_the_rejects_file_with_number_and_reason() {
         .collect();
     rejects.sort_by_key(|reject| reject["line"].as_u64());
     let expected = [
-        (2, "dimension"),
+        (2, "3 elements"),
         (3, "strength"),
         (4, "nowhere"),
         (5, "expected"),

@@ -154,7 +154,11 @@ impl Decider {
                 Err(CoordinatorError::StorageFull { region, source }) => {
                     let message =
                         format!("no space left for {region}: {source}; free space and send again");
-                    self.refuse_all(write.operations.len() as u32, ErrorCode::StorageFull, &message);
+                    self.refuse_all(
+                        write.operations.len() as u32,
+                        ErrorCode::StorageFull,
+                        &message,
+                    );
                 }
                 Err(error) => return Err(error),
             }
@@ -454,10 +458,11 @@ impl Decider {
         let (image, now) = (&writer.image, &writer.now);
         image.ensure(Region::RECORDS, now.records + records)?;
         image.ensure(Region::COLUMNS, now.concepts + records)?;
-        // Where a blob does not fit into the rest of an extent, it begins with the next.
+        // A blob that does not fit into the rest of an extent begins with one that holds it, which
+        // is less than twice its size further on.
         image.ensure(
             Region::CONTENT,
-            now.content_size + content + largest_blob.min(content),
+            now.content_size + content + 2 * largest_blob,
         )?;
         image.ensure(Region::SYMBOLS, now.symbols_size + symbols + 512)?;
         image.ensure(Region::EDGES, now.edges + edges)?;

@@ -99,6 +99,33 @@ pub enum CoordinatorError {
         /// What is wrong.
         what: String,
     },
+    /// The file could not be synced. Final: what the system then holds of it cannot be trusted.
+    #[error("{what} could not be synced: {source}; nothing more is acknowledged")]
+    Sync {
+        /// What was to be synced.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The store's vectors have another dimension than was asked for.
+    #[error("the vectors of {} have {found} elements, not {asked}; leave the dimension out", store.display())]
+    OtherDimension {
+        /// The store.
+        store: PathBuf,
+        /// Its vectors' dimension.
+        found: usize,
+        /// What was asked for.
+        asked: u32,
+    },
+    /// A dimension that no store has.
+    #[error(
+        "a vector cannot have {asked} elements; give 1 to {}",
+        sutra_layout::limits::VECTOR_DIMENSION_MAX
+    )]
+    BadDimension {
+        /// What was asked for.
+        asked: u32,
+    },
     /// The log refused.
     #[error(transparent)]
     Wal(#[from] WalError),
@@ -113,6 +140,20 @@ pub enum CoordinatorError {
 }
 
 impl CoordinatorError {
+    /// Whether neither the file nor the system's cache of it may be trusted after this.
+    pub fn is_poisonous(&self) -> bool {
+        match self {
+            CoordinatorError::Sync { .. } => true,
+            CoordinatorError::Wal(error) => {
+                matches!(
+                    error,
+                    WalError::Write { .. } | WalError::Sync { .. } | WalError::Poisoned { .. }
+                )
+            }
+            _ => false,
+        }
+    }
+
     /// An [`CoordinatorError::Io`] while doing `what`.
     pub fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> CoordinatorError {
         let what = what.into();

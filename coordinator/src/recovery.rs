@@ -17,9 +17,9 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering;
 use sutra_layout::directory::{check_all, word_offset};
 use sutra_layout::geometry::{COMMIT_SEQ_OFFSET, HEADER_SIZE, Region};
+use sutra_layout::limits::VECTOR_DIMENSION_MAX;
 use sutra_layout::run_mark::RunMark;
 use sutra_layout::slot::Slot;
-use sutra_layout::space::{DEFAULT_M, Space};
 use sutra_layout::superblock::UncheckedSuperblock;
 use sutra_layout::sys;
 use sutra_layout::view::View;
@@ -78,7 +78,7 @@ pub fn open(dir: &StoreDir, options: &Options) -> Result<Opened, CoordinatorErro
     let opening = CoordinatorError::io(format!("{} could not be opened", path.display()));
     let file = match dir.open_storage().map_err(opening)? {
         Some(file) => file,
-        None => create(dir, options)?,
+        None => create(dir)?,
     };
     let view = View::writable(file).map_err(|source| CoordinatorError::View {
         path: path.clone(),
@@ -87,14 +87,14 @@ pub fn open(dir: &StoreDir, options: &Options) -> Result<Opened, CoordinatorErro
     if !view.superblock().is_writable {
         return Err(CoordinatorError::ReadOnlyFormat { path });
     }
-    recover(dir, view).map_err(|error| match error {
+    recover(dir, options, view).map_err(|error| match error {
         CoordinatorError::Damaged { damage, .. } => CoordinatorError::Damaged { path, damage },
         other => other,
     })
 }
 
 /// Makes `storage.dat`: a header, and a durable slot that says it is clean.
-fn create(dir: &StoreDir, options: &Options) -> Result<File, CoordinatorError> {
+fn create(dir: &StoreDir) -> Result<File, CoordinatorError> {
     let log = wal::inspect(&dir.wal_path())?;
     if log.last_lsn > 0 {
         let (store, log_size) = (
@@ -117,24 +117,12 @@ fn create(dir: &StoreDir, options: &Options) -> Result<File, CoordinatorError> {
         use std::os::unix::fs::FileExt;
         sys::reserve(file, 0, HEADER_SIZE)?;
         file.write_all_at(block.as_bytes(), 0)?;
-        let mut slot = Slot {
+        let slot = Slot {
             commit_seq: 1,
             published_at: block.created_at,
             flags: Slot::CLEAN,
             ..Slot::default()
         };
-        if let Some(dimension) = options.vector_dimension {
-            let space = Space {
-                dimension: dimension as usize,
-                metric: options.metric,
-                m: DEFAULT_M.into(),
-                name: String::new(),
-                model: String::new(),
-            };
-            let entry = sutra_layout::space::SpaceEntry::new(0, &space, 0);
-            file.write_all_at(entry.as_bytes(), sutra_layout::geometry::SPACES_OFFSET)?;
-            slot.spaces_count = 1;
-        }
         file.write_all_at(
             slot.sealed().as_bytes(),
             sutra_layout::geometry::DURABLE_SLOTS_OFFSET,
@@ -148,7 +136,7 @@ fn create(dir: &StoreDir, options: &Options) -> Result<File, CoordinatorError> {
         )))
 }
 
-fn recover(dir: &StoreDir, view: View) -> Result<Opened, CoordinatorError> {
+fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, CoordinatorError> {
     let path = dir.storage_path();
     let boot_id =
         sys::clock::boot_id().map_err(CoordinatorError::io("the boot id could not be read"))?;
@@ -190,13 +178,6 @@ fn recover(dir: &StoreDir, view: View) -> Result<Opened, CoordinatorError> {
     let writer_epoch = 1 + last_epoch(&mark)
         .max(durable.writer_epoch)
         .max(base.writer_epoch);
-    tracing::info!(
-        ?state,
-        lsn = base.published_lsn,
-        epoch = writer_epoch,
-        "opening {}",
-        path.display()
-    );
 
     check_directory(&view)?;
     if state == State::PowerLost {
@@ -294,6 +275,8 @@ fn recover(dir: &StoreDir, view: View) -> Result<Opened, CoordinatorError> {
         writer.now.checkpoint_lsn = slot.published_lsn;
     }
     let last_number = last_number + u64::from(state == State::PowerLost);
+    let made_space = make_asked_space(dir, options, &mut writer, &mut checkpointer, last_number)?;
+    let last_number = last_number + u64::from(made_space);
     image.store_run_mark(new_mark)?;
     let last = Slot {
         commit_seq: last_number,
@@ -310,6 +293,43 @@ fn recover(dir: &StoreDir, view: View) -> Result<Opened, CoordinatorError> {
         writer_epoch,
         state,
     })
+}
+
+/// Makes the default vector space of a store that has none, if its dimension is given. That is no
+/// log entry, so it goes into a durable slot before anything else; returns whether it did.
+fn make_asked_space(
+    dir: &StoreDir,
+    options: &Options,
+    writer: &mut Writer,
+    checkpointer: &mut Checkpointer,
+    last_number: u64,
+) -> Result<bool, CoordinatorError> {
+    let Some(asked) = options.vector_dimension else {
+        return Ok(false);
+    };
+    if asked == 0 || asked as usize > VECTOR_DIMENSION_MAX {
+        return Err(CoordinatorError::BadDimension { asked });
+    }
+    if writer.now.spaces_count > 0 {
+        let found = writer.image.view().space(0)?.dimension;
+        if found != asked as usize {
+            return Err(CoordinatorError::OtherDimension {
+                store: dir.path().to_owned(),
+                found,
+                asked,
+            });
+        }
+        return Ok(false);
+    }
+    writer.make_space(asked, options.metric as u8, writer.applied_lsn())?;
+    let slot = Slot {
+        commit_seq: last_number + 1,
+        flags: 0,
+        ..writer.now
+    };
+    checkpointer.write(&slot, &writer.clients.table(), false)?;
+    writer.now.checkpoint_lsn = slot.published_lsn;
+    Ok(true)
 }
 
 fn check_directory(view: &View) -> Result<(), CoordinatorError> {

@@ -348,30 +348,20 @@ impl View {
     /// A blob and its head, whose checksum the caller may hold against it.
     #[inline]
     pub fn blob_with_head(&self, offset: u64, slot: &Slot) -> Result<(&BlobHead, &[u8]), Damage> {
-        below(
-            "a blob's end",
-            offset + BLOB_HEAD_SIZE,
-            slot.content_size + 1,
-        )?;
+        let head_end = offset.saturating_add(BLOB_HEAD_SIZE);
+        at_most("a blob's end", head_end, slot.content_size)?;
         let head: &BlobHead =
             typed(self.truth(Region::CONTENT, BYTE_SHAPE, offset, BLOB_HEAD_SIZE)?)?;
         let size = u64::from(head.size);
-        below(
-            "a blob's end",
-            offset + BLOB_HEAD_SIZE + size,
-            slot.content_size + 1,
-        )?;
+        at_most("a blob's end", head_end + size, slot.content_size)?;
         let all = self.truth(Region::CONTENT, BYTE_SHAPE, offset, BLOB_HEAD_SIZE + size)?;
         Ok((head, &all[BLOB_HEAD_SIZE as usize..]))
     }
 
     /// `size` bytes of the symbols region from `offset` on, all below the slot's size.
     pub fn symbol_bytes(&self, offset: u64, size: u64, slot: &Slot) -> Result<&[u8], Damage> {
-        below(
-            "a symbol's end",
-            offset.saturating_add(size),
-            slot.symbols_size + 1,
-        )?;
+        let end = offset.saturating_add(size);
+        at_most("a symbol's end", end, slot.symbols_size)?;
         self.truth(Region::SYMBOLS, BYTE_SHAPE, offset, size)
     }
 
@@ -403,7 +393,7 @@ impl View {
         slot: &Slot,
     ) -> Result<(&[f32], usize), Damage> {
         let shape = self.space(space_index)?.vector_shape();
-        below("a vector's end", end, slot.spaces[space_index].count + 1)?;
+        at_most("a vector's end", end, slot.spaces[space_index].count)?;
         let region = Region::vectors(space_index);
         let (extent, _) = shape
             .place(ordinal)
@@ -424,6 +414,7 @@ impl View {
         ordinal: u64,
         slot: &Slot,
     ) -> Result<(u32, f32), Damage> {
+        self.space(space_index)?;
         below(
             "a vector's ordinal",
             ordinal,
@@ -514,6 +505,15 @@ fn below(what: &'static str, found: u64, limit: u64) -> Result<(), Damage> {
         Ok(())
     } else {
         Err(Damage::new(0, what, found, format!("below {limit}")))
+    }
+}
+
+#[inline(always)]
+fn at_most(what: &'static str, found: u64, limit: u64) -> Result<(), Damage> {
+    if found <= limit {
+        Ok(())
+    } else {
+        Err(Damage::new(0, what, found, format!("at most {limit}")))
     }
 }
 

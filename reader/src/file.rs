@@ -17,7 +17,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 use sutra_layout::Damage;
 use sutra_layout::directory::{self, PlacedExtent};
-use sutra_layout::geometry::{HEARTBEAT_OFFSET, RING_OFFSET};
+use sutra_layout::geometry::{HEARTBEAT_OFFSET, RING_OFFSET, Region};
 use sutra_layout::index::DEPTH_MAX;
 use sutra_layout::limits::{RECORD_ORDINAL_MAX, VECTOR_SPACES_MAX};
 use sutra_layout::run_mark::RunMark;
@@ -117,9 +117,7 @@ impl StoreFile {
         let ring = self.view.capture()?;
         let newest = ring.into_iter().chain(durable);
         let newest = newest.max_by_key(|slot| slot.commit_seq);
-        let newest = newest.unwrap_or_default(); // nothing was ever published
-        check_slot(&newest)?;
-        Ok(Ok(newest))
+        Ok(Ok(newest.unwrap_or_default())) // without any, nothing was ever published
     }
 
     /// Whether the page cache holds what the coordinator of `mark` stored.
@@ -148,6 +146,45 @@ impl StoreFile {
         self.heartbeat_age().is_none_or(|age| age > HEARTBEAT_STALE)
     }
 
+    /// Checks that a slot's counts are possible, and that all they count lies in the file.
+    pub(crate) fn check_counts(&self, slot: &Slot) -> Result<(), Damage> {
+        check_slot(slot)?;
+        let fixed = [
+            (Region::RECORDS, slot.records),
+            (Region::EDGES, slot.edges),
+            (Region::CONTENT, slot.content_size),
+            (Region::SYMBOLS, slot.symbols_size),
+            (Region::COLUMNS, slot.concepts),
+        ];
+        for (region, count) in fixed {
+            self.check_reach(region, count)?;
+        }
+        for (at, space) in slot.spaces[..slot.spaces_count as usize].iter().enumerate() {
+            self.check_reach(Region::vectors(at), space.count)?;
+            self.check_reach(Region::vector_columns(at), space.count)?;
+        }
+        Ok(())
+    }
+
+    fn check_reach(&self, region: Region, count: u64) -> Result<(), Damage> {
+        let Some(last) = count.checked_sub(1) else {
+            return Ok(());
+        };
+        let shape = self.view.shape(region).ok_or_else(|| {
+            let (what, expected) = ("rows of a vector space", "none, as it is not made");
+            Damage::new(RING_OFFSET, what, count, expected)
+        })?;
+        let start = self.view.locate(region, shape, last)?;
+        let end = start + shape.stride;
+        let map = self.view.map();
+        if end <= map.size() || map.extend().is_ok_and(|size| end <= size) {
+            return Ok(());
+        }
+        let (name, size) = (region.name(), map.size());
+        let expected = format!("the last unit of {name} within the file's {size} bytes");
+        Err(Damage::new(start, "the end of a region", end, expected))
+    }
+
     /// `damage` as an error of this file.
     #[cold]
     pub(crate) fn damaged(&self, damage: Damage) -> ReadError {
@@ -157,7 +194,7 @@ impl StoreFile {
 }
 
 /// Checks that no number of a slot is beyond what its field can mean, so that arithmetic on them
-/// is safe. Whether they fit the file is checked at each access.
+/// is safe.
 pub(crate) fn check_slot(slot: &Slot) -> Result<(), Damage> {
     let ordinals_max = u64::from(u32::MAX);
     let bytes_max = 1 << 48;

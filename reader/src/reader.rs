@@ -10,7 +10,7 @@ use sutra_layout::slot::Slot;
 use sutra_layout::sys::clock;
 
 use crate::error::{OpenError, ReadError};
-use crate::file::{HEARTBEAT_STALE, StoreFile, check_slot, identity_of};
+use crate::file::{HEARTBEAT_STALE, StoreFile, identity_of};
 use crate::snapshot::{Snapshot, Version};
 use crate::symbols::Symbols;
 
@@ -164,7 +164,8 @@ impl Version {
         slot: Slot,
         mut symbols: Arc<Symbols>,
     ) -> Result<Version, ReadError> {
-        check_slot(&slot).map_err(|damage| file.damaged(damage))?;
+        file.check_counts(&slot)
+            .map_err(|damage| file.damaged(damage))?;
         if !symbols.covers(&slot) {
             let extended = Arc::make_mut(&mut symbols).extend(&file.view, &slot);
             extended.map_err(|damage| file.damaged(damage))?;

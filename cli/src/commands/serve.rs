@@ -1,6 +1,10 @@
 //! `sutra serve`: the coordinator of a store, in the foreground.
 
+use std::io::{IsTerminal, stderr};
+
 use sutra_coordinator::args::ServeArgs as CoordinatorArgs;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::exit::{Exit, Failure, Outcome};
 
@@ -23,7 +27,20 @@ pub struct ServeArgs {
 
 /// Runs the command.
 pub fn run(args: ServeArgs) -> Outcome {
-    let options = args.coordinator.into_options().map_err(Failure::usage)?;
+    let mut options = args.coordinator.into_options().map_err(Failure::usage)?;
+    options.program = "sutra serve".to_owned();
+    log_to_stderr();
     sutra_coordinator::run(options).map_err(Failure::store)?;
     Ok(Exit::Done)
+}
+
+/// What the coordinator logs; RUST_LOG chooses, and without it everything from `info` up is shown.
+fn log_to_stderr() {
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .from_env_lossy();
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr);
+    log.with_ansi(stderr().is_terminal()).init();
 }

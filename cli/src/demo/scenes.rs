@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{IsTerminal, stdout};
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use super::Data;
@@ -87,7 +88,8 @@ fn import(stage: &Stage, data: &Data, coordinator: &Coordinator) -> Result<(), F
             summary.rejects
         )));
     }
-    let size = fs::metadata(stage.store().join("storage.dat")).map_or(0, |metadata| metadata.len());
+    let size = fs::metadata(stage.store().join("storage.dat"))
+        .map_or(0, |metadata| metadata.blocks() * 512);
     say(&format!(
         "   Through its socket came {} concepts with {} vectors and {} associations in {}:\n   \
          durable, visible, and {} on disk.",

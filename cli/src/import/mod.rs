@@ -8,19 +8,19 @@ mod frame;
 mod held;
 mod input;
 mod line;
+mod progress;
 mod rejects;
 mod send;
 
 use std::fs::File;
-use std::io::{BufReader, IsTerminal};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use sutra_client::Client;
 
@@ -31,6 +31,7 @@ use crate::store::{self, WriterArgs};
 use feed::{Fed, Feed, FeedReport, Vectors};
 use frame::Frame;
 use input::Input;
+use progress::Progress;
 use rejects::Rejects;
 use send::{Sending, Tally};
 
@@ -152,7 +153,7 @@ impl Import<'_> {
         let vectors = self.vectors.map(open_vectors).transpose()?;
         let names: Vec<String> = inputs.iter().map(|input| input.name().to_owned()).collect();
         let sizes: Option<u64> = inputs.iter().map(Input::size).sum();
-        let bar = self.progress_bar(sizes);
+        let mut progress = Progress::new(sizes, self.shows_progress);
         let bytes_read = Arc::new(AtomicU64::new(0));
         let mut rejects = Rejects::new(self.rejects.clone());
 
@@ -169,12 +170,7 @@ impl Import<'_> {
         // Should sending fail, the other thread is left to itself: it may sit in a read of standard
         // input that never returns, and the process ends anyway.
         let (tally, lsn) = send_all(client, &names, &mut rejects, fed, spare_sender, |tally| {
-            bar.set_position(bytes_read.load(Ordering::Relaxed));
-            bar.set_message(format!(
-                "{} concepts, {} associations",
-                output::count(tally.concepts),
-                output::count(tally.associations)
-            ));
+            progress.update(bytes_read.load(Ordering::Relaxed), tally);
         })?;
         let report = feeding
             .join()
@@ -186,7 +182,7 @@ impl Import<'_> {
                 output::count(tally.associations)
             ))
         })?;
-        bar.finish_and_clear();
+        progress.finish();
 
         let seconds = started.elapsed().as_secs_f64();
         Ok(Summary {
@@ -201,26 +197,6 @@ impl Import<'_> {
             operations_per_second: (tally.concepts + tally.associations) as f64 / seconds,
             lsn,
         })
-    }
-
-    fn progress_bar(&self, size: Option<u64>) -> ProgressBar {
-        if !self.shows_progress || !std::io::stderr().is_terminal() {
-            return ProgressBar::hidden();
-        }
-        let (bar, template) = match size {
-            Some(size) => (
-                ProgressBar::new(size),
-                "{bar:30} {percent:>3} %  {msg}, {eta} left",
-            ),
-            None => (
-                ProgressBar::no_length(),
-                "{spinner} {bytes} read  {msg}, {elapsed}",
-            ),
-        };
-        bar.set_draw_target(ProgressDrawTarget::stderr());
-        bar.set_style(ProgressStyle::with_template(template).expect("the template above is valid"));
-        bar.enable_steady_tick(Duration::from_millis(200));
-        bar
     }
 }
 

@@ -110,7 +110,8 @@ impl Image {
             .header_word(LIVE_ENDS_OFFSET + region.index() as u64 * 8)
     }
 
-    /// Stores the entry of a vector space, before its first row.
+    /// Stores the entry of a vector space and syncs its page: no extent of the space may reach the
+    /// disk before it, or a loss of power would leave extents of unknown size.
     pub fn store_space(
         &self,
         index: usize,
@@ -118,8 +119,9 @@ impl Image {
         lsn: u64,
     ) -> Result<(), CoordinatorError> {
         let entry = SpaceEntry::new(index, space, lsn);
-        self.store_header(SPACES_OFFSET + index as u64 * PAGE_SIZE, &entry);
-        Ok(())
+        let offset = SPACES_OFFSET + index as u64 * PAGE_SIZE;
+        self.store_header(offset, &entry);
+        self.sync_page(offset)
     }
 
     /// Stores the run mark and syncs its page.
@@ -156,11 +158,11 @@ impl Image {
 
     /// Writes every dirty page of the file to disk.
     pub fn sync_all(&self) -> Result<(), CoordinatorError> {
-        self.view
-            .map()
-            .file()
-            .sync_data()
-            .map_err(CoordinatorError::io("storage.dat could not be synced"))
+        let synced = self.view.map().file().sync_data();
+        synced.map_err(|source| CoordinatorError::Sync {
+            what: "storage.dat",
+            source,
+        })
     }
 
     fn sync_page(&self, offset: u64) -> Result<(), CoordinatorError> {

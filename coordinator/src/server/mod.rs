@@ -61,8 +61,10 @@ pub fn run(options: Options) -> Result<(), CoordinatorError> {
     listener.set_nonblocking(true).map_err(listening)?;
     let opened = recovery::open(&dir, &options);
     let served = opened.and_then(|opened| Server::new(&options, &dir, listener, opened)?.serve());
-    // Still under the lock, so it is ours.
-    let _ = std::fs::remove_file(&socket_path);
+    if !matches!(served, Err(CoordinatorError::Deposed { .. })) {
+        // Still under the lock, so it is ours.
+        let _ = std::fs::remove_file(&socket_path);
+    }
     served
 }
 
@@ -102,8 +104,14 @@ impl<'a> Server<'a> {
             publisher,
             checkpointer,
             writer_epoch,
-            state: _,
+            state,
         } = opened;
+        tracing::info!(
+            ?state,
+            lsn = writer.applied_lsn(),
+            epoch = writer_epoch,
+            "the store is recovered"
+        );
         let failed = CoordinatorError::io("the event loop could not be set up");
         let signals =
             Signals::new().map_err(CoordinatorError::io("signals could not be caught"))?;
@@ -154,7 +162,9 @@ impl<'a> Server<'a> {
             self.give_up(error);
         }
         self.workers.stop();
-        self.writer.image.stop_beating();
+        if !matches!(ended, Err(CoordinatorError::Deposed { .. })) {
+            self.writer.image.stop_beating();
+        }
         ended
     }
 
@@ -252,14 +262,7 @@ impl<'a> Server<'a> {
     /// An end that is not clean: clients are told, and what must not be trusted is marked.
     fn give_up(&mut self, error: &CoordinatorError) {
         tracing::error!(%error, "stopping without acknowledging anything more");
-        let is_final = match error {
-            CoordinatorError::Wal(error) => {
-                !matches!(error, crate::wal::WalError::StorageFull { .. })
-            }
-            CoordinatorError::Io { .. } => true,
-            _ => false,
-        };
-        if is_final {
+        if error.is_poisonous() {
             self.dir.mark_poisoned(&error.to_string());
             let mark = self.writer.image.view().run_mark();
             let poisoned = RunMark {

@@ -35,7 +35,7 @@ type Result<T> = std::result::Result<T, CoordinatorError>;
 #[derive(Debug)]
 pub struct Workers {
     sync: Option<Sender<()>>,
-    checkpoint: Option<Sender<Checkpoint>>,
+    checkpoint: Option<Sender<Box<Checkpoint>>>,
     results: Receiver<Result<Done>>,
     wake: Arc<OwnedFd>,
     growth: Arc<Growth>,
@@ -68,17 +68,17 @@ impl Workers {
                     );
                 }
             });
-        let (checkpoint, checkpoint_jobs) = channel::<Checkpoint>();
+        let (checkpoint, checkpoint_jobs) = channel::<Box<Checkpoint>>();
         let report = reporter(results_in, Arc::clone(&wake));
         let checkpoint_thread = std::thread::Builder::new()
             .name("sutra-checkpoint".into())
             .spawn(move || {
-                while let Ok(Checkpoint {
-                    slot,
-                    clients,
-                    is_clean,
-                }) = checkpoint_jobs.recv()
-                {
+                while let Ok(job) = checkpoint_jobs.recv() {
+                    let Checkpoint {
+                        slot,
+                        clients,
+                        is_clean,
+                    } = *job;
                     let written = checkpointer.write(&slot, &clients, is_clean);
                     report(written.map(|()| Done::Checkpointed(slot.published_lsn)));
                 }
@@ -114,11 +114,11 @@ impl Workers {
 
     /// Asks for a checkpoint of a published slot.
     pub fn checkpoint(&self, slot: Slot, clients: Vec<ClientEntry>, is_clean: bool) {
-        let job = Checkpoint {
+        let job = Box::new(Checkpoint {
             slot,
             clients,
             is_clean,
-        };
+        });
         let _ = self
             .checkpoint
             .as_ref()

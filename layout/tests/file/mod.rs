@@ -1,6 +1,8 @@
 //! A small `storage.dat` that a test writes byte by byte.
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub mod sample;
+
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
@@ -41,9 +43,9 @@ impl TestFile {
         file
     }
 
-    /// Bytes of the file.
-    pub fn size(&self) -> u64 {
-        self.size
+    /// All its bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        std::fs::read(self.named.path()).unwrap()
     }
 
     /// Stores `bytes` at `offset`.
@@ -67,12 +69,6 @@ impl TestFile {
             &[directory::encode(region, extent, start)],
         );
         start
-    }
-
-    /// Cuts the file, or lengthens it by zeros.
-    pub fn set_size(&mut self, size: u64) {
-        self.named.as_file().set_len(size).unwrap();
-        self.size = size;
     }
 
     /// As a reader sees it.
