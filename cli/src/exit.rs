@@ -40,26 +40,17 @@ pub type Outcome = Result<Exit, Failure>;
 impl Failure {
     /// Something that was asked for by name is not there.
     pub fn not_found(message: impl fmt::Display) -> Failure {
-        Failure {
-            exit: Exit::NotFound,
-            error: anyhow::anyhow!("{message}"),
-        }
+        Failure { exit: Exit::NotFound, error: anyhow::anyhow!("{message}") }
     }
 
     /// An argument, or a file that an argument names, cannot be used.
     pub fn usage(message: impl fmt::Display) -> Failure {
-        Failure {
-            exit: Exit::Usage,
-            error: anyhow::anyhow!("{message}"),
-        }
+        Failure { exit: Exit::Usage, error: anyhow::anyhow!("{message}") }
     }
 
     /// The store, or the way to it, failed.
     pub fn store(message: impl fmt::Display) -> Failure {
-        Failure {
-            exit: Exit::Store,
-            error: anyhow::anyhow!("{message}"),
-        }
+        Failure { exit: Exit::Store, error: anyhow::anyhow!("{message}") }
     }
 }
 

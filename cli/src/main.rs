@@ -95,20 +95,11 @@ mod tests {
     #[test]
     fn every_command_has_help_with_examples() {
         Cli::command().debug_assert();
-        for command in Cli::command()
-            .get_subcommands()
-            .filter(|command| !command.is_hide_set())
-        {
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
             let name = command.get_name();
             assert!(command.get_about().is_some(), "{name} has no help");
-            let examples = command
-                .get_after_help()
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            assert!(
-                examples.contains(&format!("sutra {name}")),
-                "{name} has no examples"
-            );
+            let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(examples.contains(&format!("sutra {name}")), "{name} has no examples");
         }
     }
 }

@@ -98,26 +98,17 @@ impl<R: Read> Rows<R> {
             Err(source) => return Err(NpyError::Header { name, source }),
         };
         let Some(element) = element(&header.dtype()) else {
-            return Err(NpyError::Element {
-                name,
-                found: header.dtype().descr(),
-            });
+            return Err(NpyError::Element { name, found: header.dtype().descr() });
         };
         let (row_count, dimension, is_list) = match *header.shape() {
             [dimension] => (1, dimension, false),
             [row_count, dimension] => (row_count, dimension, true),
             _ => {
-                return Err(NpyError::Shape {
-                    name,
-                    found: header.shape().to_vec(),
-                });
+                return Err(NpyError::Shape { name, found: header.shape().to_vec() });
             }
         };
         if dimension == 0 || dimension > VECTOR_DIMENSION_MAX as u64 {
-            return Err(NpyError::Shape {
-                name,
-                found: header.shape().to_vec(),
-            });
+            return Err(NpyError::Shape { name, found: header.shape().to_vec() });
         }
         if is_list && row_count > 1 && dimension > 1 && header.order() == Order::Fortran {
             return Err(NpyError::ColumnsFirst { name });
@@ -158,12 +149,7 @@ impl<R: Read> Rows<R> {
         }
         if let Err(source) = self.reader.read_exact(&mut self.bytes) {
             let (row, row_count) = (self.rows_read, self.row_count);
-            return Err(NpyError::Row {
-                name: self.name.clone(),
-                row,
-                row_count,
-                source,
-            });
+            return Err(NpyError::Row { name: self.name.clone(), row, row_count, source });
         }
         self.rows_read += 1;
         row.resize(self.dimension, 0.0);
@@ -229,27 +215,13 @@ mod tests {
     #[test]
     fn half_single_and_double_rows_read_the_same() {
         let expected = [[0.5f32, -2.0, 1.0], [0.25, 0.0, 65504.0]];
-        let halves: Vec<u8> = expected
-            .iter()
-            .flatten()
-            .flat_map(|&x| f16::from_f32(x).to_le_bytes())
-            .collect();
-        let singles: Vec<u8> = expected
-            .iter()
-            .flatten()
-            .flat_map(|x| x.to_le_bytes())
-            .collect();
-        let doubles: Vec<u8> = expected
-            .iter()
-            .flatten()
-            .flat_map(|&x| f64::from(x).to_le_bytes())
-            .collect();
+        let halves: Vec<u8> =
+            expected.iter().flatten().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect();
+        let singles: Vec<u8> = expected.iter().flatten().flat_map(|x| x.to_le_bytes()).collect();
+        let doubles: Vec<u8> =
+            expected.iter().flatten().flat_map(|&x| f64::from(x).to_le_bytes()).collect();
         for (descr, data) in [("<f2", halves), ("<f4", singles), ("<f8", doubles)] {
-            assert_eq!(
-                rows(&file(descr, false, "(2, 3)", &data)).unwrap(),
-                expected,
-                "{descr}"
-            );
+            assert_eq!(rows(&file(descr, false, "(2, 3)", &data)).unwrap(), expected, "{descr}");
         }
     }
 
@@ -268,23 +240,14 @@ mod tests {
             (b"not numpy at all".to_vec(), "is no .npy file"),
             (file("<i4", false, "(2, 3)", &[]), "elements of type '<i4'"),
             (file(">f4", false, "(2, 3)", &[]), "elements of type '>f4'"),
-            (
-                file("<f4", false, "(2, 3, 4)", &[]),
-                "has the shape [2, 3, 4]",
-            ),
+            (file("<f4", false, "(2, 3, 4)", &[]), "has the shape [2, 3, 4]"),
             (file("<f4", false, "(2, 0)", &[]), "has the shape [2, 0]"),
-            (
-                file("<f4", false, "(2, 5000)", &[]),
-                "has the shape [2, 5000]",
-            ),
+            (file("<f4", false, "(2, 5000)", &[]), "has the shape [2, 5000]"),
             (file("<f4", true, "(2, 3)", &[]), "Fortran order"),
         ];
         for (bytes, expected) in cases {
             let message = rows(&bytes).unwrap_err().to_string();
-            assert!(
-                message.starts_with("v.npy ") && message.contains(expected),
-                "{message}"
-            );
+            assert!(message.starts_with("v.npy ") && message.contains(expected), "{message}");
         }
     }
 

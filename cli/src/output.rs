@@ -29,19 +29,13 @@ pub fn json(value: &impl Serialize) -> Result<(), Failure> {
 /// A reader that went away, as `| head` does, ends the command without a word.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(|error| {
-            let exit = match error.kind() {
-                io::ErrorKind::BrokenPipe => Exit::Done,
-                _ => Exit::Usage,
-            };
-            Failure {
-                exit,
-                error: anyhow::anyhow!("standard output cannot be written ({error})"),
-            }
-        })
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| {
+        let exit = match error.kind() {
+            io::ErrorKind::BrokenPipe => Exit::Done,
+            _ => Exit::Usage,
+        };
+        Failure { exit, error: anyhow::anyhow!("standard output cannot be written ({error})") }
+    })
 }
 
 /// Prints rows under their headings, as wide as the terminal allows.
@@ -50,9 +44,7 @@ pub fn table<const N: usize>(
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> Result<(), Failure> {
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(headings);
     for row in rows {
         table.add_row(row.map(|cell| plain(&cell)));
@@ -74,13 +66,7 @@ pub fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Result<(
 /// Text that cannot steer a terminal: whoever wrote the store is not who reads it.
 pub fn plain(text: &str) -> String {
     text.chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' && c != '\t' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
+        .map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c })
         .collect()
 }
 
@@ -113,11 +99,7 @@ pub fn size(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 {
-        format!("{bytes} bytes")
-    } else {
-        format!("{value:.1} {}", UNITS[unit])
-    }
+    if unit == 0 { format!("{bytes} bytes") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
 /// A time span in the unit that suits it: `312 µs`, `4.1 ms`, `2.31 s`.
@@ -136,10 +118,7 @@ pub fn short(text: &str, width: usize) -> String {
     if line.chars().count() <= width && line.len() == text.len() {
         return line.to_owned();
     }
-    line.chars()
-        .take(width.saturating_sub(1))
-        .chain(['…'])
-        .collect()
+    line.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -149,10 +128,7 @@ mod tests {
     #[test]
     fn times_are_rfc_3339_with_microseconds() {
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000000Z");
-        assert_eq!(
-            rfc3339(1_700_000_000_250_001),
-            "2023-11-14T22:13:20.250001Z"
-        );
+        assert_eq!(rfc3339(1_700_000_000_250_001), "2023-11-14T22:13:20.250001Z");
         assert_eq!(rfc3339(u64::MAX), "9999-12-31T23:59:59.999999Z");
     }
 

@@ -98,9 +98,6 @@ impl From<OperationError> for Failure {
             | ErrorCode::Internal => Exit::Store,
             _ => Exit::Usage,
         };
-        Failure {
-            exit,
-            error: anyhow::anyhow!(error.message),
-        }
+        Failure { exit, error: anyhow::anyhow!(error.message) }
     }
 }

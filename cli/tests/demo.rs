@@ -65,9 +65,7 @@ fn an_interrupt_at_any_moment_leaves_nothing_behind() {
 #[test]
 fn an_example_that_is_not_there_is_told_with_the_remedy() {
     let temporary = tempfile::tempdir().unwrap();
-    let output = demo(temporary.path(), &["--data", "/nowhere"])
-        .wait_with_output()
-        .unwrap();
+    let output = demo(temporary.path(), &["--data", "/nowhere"]).wait_with_output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(

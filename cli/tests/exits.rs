@@ -27,10 +27,7 @@ fn no_command_makes_a_store_that_is_not_there() {
             ran.stderr.starts_with("sutra: ") && ran.stderr.contains("store"),
             "{command:?}: {ran:?}"
         );
-        assert!(
-            !folder.path().join("store").exists(),
-            "{command:?} made the store"
-        );
+        assert!(!folder.path().join("store").exists(), "{command:?} made the store");
     }
 }
 
@@ -56,14 +53,7 @@ fn arguments_that_cannot_be_used_end_with_2() {
         &["get", "store", ""],
         &["neighbors", "store", "wolf", "--direction", "up"],
         &["nearest", "store"],
-        &[
-            "nearest",
-            "store",
-            "--like",
-            "wolf",
-            "--vector",
-            "three.npy",
-        ],
+        &["nearest", "store", "--like", "wolf", "--vector", "three.npy"],
         &["nearest", "store", "--vector", "text"],
         &["nearest", "store", "--vector", "three.npy"],
         &["import", "store", "not-there.ndjson"],
@@ -73,10 +63,7 @@ fn arguments_that_cannot_be_used_end_with_2() {
     for command in commands {
         let ran = served.sutra(command);
         assert_eq!(ran.code, 2, "{command:?}: {ran:?}");
-        assert!(
-            !ran.stderr.is_empty() && ran.stdout.is_empty(),
-            "{command:?}: {ran:?}"
-        );
+        assert!(!ran.stderr.is_empty() && ran.stdout.is_empty(), "{command:?}: {ran:?}");
     }
 }
 
@@ -96,10 +83,7 @@ fn what_is_not_there_ends_with_1() {
     for command in commands {
         let ran = served.sutra(command);
         assert_eq!(ran.code, 1, "{command:?}: {ran:?}");
-        assert!(
-            !ran.stderr.is_empty() && ran.stdout.is_empty(),
-            "{command:?}: {ran:?}"
-        );
+        assert!(!ran.stderr.is_empty() && ran.stdout.is_empty(), "{command:?}: {ran:?}");
     }
 }
 
@@ -119,8 +103,5 @@ fn a_second_coordinator_is_refused_and_told_the_first() {
     let second = served.sutra(&["serve", "store"]);
     assert_eq!(second.code, 3, "{second:?}");
     let pid = served.json(&["stats", "store"])["writer_pid"].to_string();
-    assert!(
-        second.stderr.contains(&pid),
-        "{second:?} does not name {pid}"
-    );
+    assert!(second.stderr.contains(&pid), "{second:?} does not name {pid}");
 }

@@ -22,27 +22,12 @@ fn lines_come_in_any_order_and_all_of_them_arrive() {
     }
     served.file("in.ndjson", lines);
     let summary = served.json(&["import", "store", "in.ndjson", "--batch", "7"]);
-    assert_eq!(
-        (&summary["concepts"], &summary["associations"]),
-        (&json!(500), &json!(500))
-    );
-    assert_eq!(
-        (&summary["rejects"], &summary["rejects_file"]),
-        (&json!(0), &Value::Null)
-    );
+    assert_eq!((&summary["concepts"], &summary["associations"]), (&json!(500), &json!(500)));
+    assert_eq!((&summary["rejects"], &summary["rejects_file"]), (&json!(0), &Value::Null));
     let stats = served.json(&["stats", "store"]);
-    assert_eq!(
-        (&stats["concepts"], &stats["edges"]),
-        (&json!(500), &json!(500))
-    );
-    assert!(
-        stats["durable_lsn"].as_u64() >= summary["lsn"].as_u64(),
-        "{stats} {summary}"
-    );
-    assert_eq!(
-        served.json(&["neighbors", "store", "c499"])[0]["id"],
-        json!("c0")
-    );
+    assert_eq!((&stats["concepts"], &stats["edges"]), (&json!(500), &json!(500)));
+    assert!(stats["durable_lsn"].as_u64() >= summary["lsn"].as_u64(), "{stats} {summary}");
+    assert_eq!(served.json(&["neighbors", "store", "c499"])[0]["id"], json!("c0"));
 }
 
 #[test]
@@ -57,43 +42,22 @@ fn bad_lines_are_in_the_rejects_file_with_number_and_reason() {
         r#"{"source": "a", "target": "a", "type": "t"}"#,
     ];
     served.file("in.ndjson", lines.join("\n"));
-    let summary = served
-        .sutra(&["import", "store", "in.ndjson", "--json"])
-        .json(4);
-    assert_eq!(
-        (&summary["concepts"], &summary["associations"]),
-        (&json!(1), &json!(1))
-    );
-    assert_eq!(
-        (&summary["vectors"], &summary["rejects"]),
-        (&json!(1), &json!(4))
-    );
+    let summary = served.sutra(&["import", "store", "in.ndjson", "--json"]).json(4);
+    assert_eq!((&summary["concepts"], &summary["associations"]), (&json!(1), &json!(1)));
+    assert_eq!((&summary["vectors"], &summary["rejects"]), (&json!(1), &json!(4)));
     assert_eq!(summary["rejects_file"], json!("in.ndjson.rejects.ndjson"));
 
     let rejects = fs::read_to_string(served.path("in.ndjson.rejects.ndjson")).unwrap();
-    let mut rejects: Vec<Value> = rejects
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let mut rejects: Vec<Value> =
+        rejects.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     rejects.sort_by_key(|reject| reject["line"].as_u64());
-    let expected = [
-        (2, "3 elements"),
-        (3, "strength"),
-        (4, "nowhere"),
-        (5, "expected"),
-    ];
+    let expected = [(2, "3 elements"), (3, "strength"), (4, "nowhere"), (5, "expected")];
     assert_eq!(rejects.len(), expected.len());
     for (reject, (line, reason)) in rejects.iter().zip(expected) {
         assert_eq!(keys(reject), ["file", "line", "reason", "text"]);
-        assert_eq!(
-            (&reject["file"], &reject["line"]),
-            (&json!("in.ndjson"), &json!(line))
-        );
+        assert_eq!((&reject["file"], &reject["line"]), (&json!("in.ndjson"), &json!(line)));
         assert_eq!(reject["text"], json!(lines[line - 1]));
-        assert!(
-            reject["reason"].as_str().unwrap().contains(reason),
-            "{reject}"
-        );
+        assert!(reject["reason"].as_str().unwrap().contains(reason), "{reject}");
     }
 }
 
@@ -106,18 +70,8 @@ fn an_import_may_be_repeated_and_may_rely_on_what_the_store_has() {
     served.import(associations);
     served.import(&[associations, concepts].concat());
     let stats = served.json(&["stats", "store"]);
-    assert_eq!(
-        (&stats["concepts"], &stats["edges"]),
-        (&json!(2), &json!(1))
-    );
-    assert_eq!(
-        served
-            .json(&["neighbors", "store", "a"])
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!((&stats["concepts"], &stats["edges"]), (&json!(2), &json!(1)));
+    assert_eq!(served.json(&["neighbors", "store", "a"]).as_array().unwrap().len(), 1);
 }
 
 #[test]
@@ -128,10 +82,7 @@ fn rows_of_vectors_go_to_the_concept_lines() {
         "{\"id\": \"a\", \"content\": \"A\"}\n{\"id\": \"b\", \"content\": \"B\"}\n",
     );
     served.file("links.ndjson", "{\"source\": \"a\", \"target\": \"b\", \"type\": 1}\n{\"id\": \"c\", \"content\": \"C\"}\n");
-    served.file(
-        "rows.npy",
-        npy("(4, 2)", &[1.0, 0.0, 0.0, 1.0, 0.5, 0.5, 9.0, 9.0]),
-    );
+    served.file("rows.npy", npy("(4, 2)", &[1.0, 0.0, 0.0, 1.0, 0.5, 0.5, 9.0, 9.0]));
     let ran = served.sutra(&[
         "import",
         "store",
@@ -143,21 +94,11 @@ fn rows_of_vectors_go_to_the_concept_lines() {
     ]);
     assert_eq!(ran.json(0)["vectors"], json!(3));
     assert_eq!(ran.json(0)["vectors_unused"], json!(1));
-    assert!(
-        ran.stderr
-            .contains("1 rows more than there were concept lines"),
-        "{ran:?}"
-    );
+    assert!(ran.stderr.contains("1 rows more than there were concept lines"), "{ran:?}");
     for (id, expected) in [("a", [1.0, 0.0]), ("b", [0.0, 1.0]), ("c", [0.5, 0.5])] {
-        assert_eq!(
-            served.json(&["get", "store", id, "--embedding"])["embedding"],
-            json!(expected)
-        );
+        assert_eq!(served.json(&["get", "store", id, "--embedding"])["embedding"], json!(expected));
     }
-    assert_eq!(
-        served.json(&["neighbors", "store", "a"])[0]["type"],
-        json!("causal")
-    );
+    assert_eq!(served.json(&["neighbors", "store", "a"])[0]["type"], json!("causal"));
 }
 
 #[test]
@@ -171,9 +112,7 @@ fn lines_of_a_slow_producer_are_visible_before_it_ends() {
         .spawn()
         .unwrap();
     let mut stdin = import.stdin.take().unwrap();
-    stdin
-        .write_all(b"{\"id\": \"early\", \"content\": \"E\"}\n")
-        .unwrap();
+    stdin.write_all(b"{\"id\": \"early\", \"content\": \"E\"}\n").unwrap();
     let reader = loop {
         // The import has not begun to send before it has read; look until the line is there.
         if let Ok(reader) = sutra_reader::Reader::open(served.path("store")) {
@@ -181,23 +120,12 @@ fn lines_of_a_slow_producer_are_visible_before_it_ends() {
         }
     };
     while !reader.snapshot().unwrap().contains("early").unwrap() {
-        assert!(
-            import.try_wait().unwrap().is_none(),
-            "the import ended by itself"
-        );
+        assert!(import.try_wait().unwrap().is_none(), "the import ended by itself");
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
     drop(stdin);
     let mut summary = String::new();
-    import
-        .stdout
-        .take()
-        .unwrap()
-        .read_to_string(&mut summary)
-        .unwrap();
+    import.stdout.take().unwrap().read_to_string(&mut summary).unwrap();
     assert!(import.wait().unwrap().success());
-    assert!(
-        summary.starts_with("1 concepts and 0 associations"),
-        "{summary}"
-    );
+    assert!(summary.starts_with("1 concepts and 0 associations"), "{summary}");
 }

@@ -29,29 +29,12 @@ fn is_rfc_3339(value: &serde_json::Value) -> bool {
 fn get_gives_the_concept_and_its_vector_when_asked() {
     let served = animals();
     let wolf = served.json(&["get", "store", "wolf"]);
-    let expected = [
-        "confidence",
-        "content",
-        "created_at",
-        "id",
-        "lsn",
-        "strength",
-        "updated_at",
-        "version",
-    ];
+    let expected =
+        ["confidence", "content", "created_at", "id", "lsn", "strength", "updated_at", "version"];
     assert_eq!(keys(&wolf), expected);
-    assert_eq!(
-        (&wolf["id"], &wolf["content"]),
-        (&json!("wolf"), &json!("a wild dog"))
-    );
-    assert_eq!(
-        (&wolf["strength"], &wolf["confidence"]),
-        (&json!(0.5), &json!(1.0))
-    );
-    assert!(
-        is_rfc_3339(&wolf["created_at"]) && is_rfc_3339(&wolf["updated_at"]),
-        "{wolf}"
-    );
+    assert_eq!((&wolf["id"], &wolf["content"]), (&json!("wolf"), &json!("a wild dog")));
+    assert_eq!((&wolf["strength"], &wolf["confidence"]), (&json!(0.5), &json!(1.0)));
+    assert!(is_rfc_3339(&wolf["created_at"]) && is_rfc_3339(&wolf["updated_at"]), "{wolf}");
     assert!(wolf["lsn"].as_u64() > Some(0), "{wolf}");
     let wolf = served.json(&["get", "store", "wolf", "--embedding"]);
     assert_eq!(wolf["embedding"], json!([1.0, 0.0]));
@@ -68,25 +51,11 @@ fn neighbors_gives_a_list_in_each_direction() {
     assert_eq!(incoming, expected);
     let both = served.json(&["neighbors", "store", "dog", "--direction", "both"]);
     assert_eq!(both.as_array().unwrap().len(), 2);
-    let limited = served.json(&[
-        "neighbors",
-        "store",
-        "dog",
-        "--direction",
-        "both",
-        "--limit",
-        "1",
-    ]);
+    let limited =
+        served.json(&["neighbors", "store", "dog", "--direction", "both", "--limit", "1"]);
     assert_eq!(limited.as_array().unwrap().len(), 1);
-    let typed = served.json(&[
-        "neighbors",
-        "store",
-        "dog",
-        "--direction",
-        "both",
-        "--type",
-        "hyponym",
-    ]);
+    let typed =
+        served.json(&["neighbors", "store", "dog", "--direction", "both", "--type", "hyponym"]);
     assert_eq!(typed[0]["id"], json!("wolf"));
     assert_eq!(typed.as_array().unwrap().len(), 1);
 }
@@ -95,71 +64,42 @@ fn neighbors_gives_a_list_in_each_direction() {
 fn path_gives_its_nodes_and_associations_or_that_there_is_none() {
     let served = animals();
     let path = served.json(&["path", "store", "wolf", "cat"]);
-    assert_eq!(
-        keys(&path),
-        ["associations", "confidence", "found", "length", "nodes"]
-    );
+    assert_eq!(keys(&path), ["associations", "confidence", "found", "length", "nodes"]);
     assert_eq!(
         (&path["found"], &path["length"], &path["confidence"]),
         (&json!(true), &json!(2), &json!(0.25))
     );
     assert_eq!(path["nodes"], json!(["wolf", "dog", "cat"]));
     assert_eq!(path["associations"][0]["type"], json!("hyponym"));
-    let none = served
-        .sutra(&["path", "store", "cat", "wolf", "--json"])
-        .json(1);
-    assert_eq!(
-        keys(&none),
-        ["associations", "confidence", "found", "length", "nodes"]
-    );
+    let none = served.sutra(&["path", "store", "cat", "wolf", "--json"]).json(1);
+    assert_eq!(keys(&none), ["associations", "confidence", "found", "length", "nodes"]);
     assert_eq!(none["found"], json!(false));
     let back = served.json(&["path", "store", "cat", "wolf", "--direction", "in"]);
     assert_eq!(back["nodes"], json!(["cat", "dog", "wolf"]));
-    assert_eq!(
-        served
-            .sutra(&["path", "store", "wolf", "cat", "--max-depth", "1"])
-            .code,
-        1
-    );
+    assert_eq!(served.sutra(&["path", "store", "wolf", "cat", "--max-depth", "1"]).code, 1);
 }
 
 #[test]
 fn nearest_gives_a_list_for_one_vector_and_lists_for_many() {
     let served = animals();
     let like = served.json(&["nearest", "store", "--like", "wolf"]);
-    let ids: Vec<&str> = like
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|hit| hit["id"].as_str().unwrap())
-        .collect();
+    let ids: Vec<&str> =
+        like.as_array().unwrap().iter().map(|hit| hit["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["dog", "cat"], "the wolf itself is left out");
     assert_eq!(keys(&like[0]), ["content", "id", "score"]);
 
     served.file("one.npy", npy("(2,)", &[0.0, 1.0]));
     let one = served.json(&["nearest", "store", "--vector", "one.npy", "-k", "1"]);
-    assert_eq!(
-        (&one[0]["id"], &one[0]["content"]),
-        (&json!("cat"), &json!("no dog at all"))
-    );
+    assert_eq!((&one[0]["id"], &one[0]["content"]), (&json!("cat"), &json!("no dog at all")));
     assert_eq!(one.as_array().unwrap().len(), 1);
 
     let many = npy("(2, 2)", &[0.0, 1.0, 1.0, 0.0]);
     let many = served
-        .sutra_with(
-            &["nearest", "store", "--vector", "-", "-k", "2", "--json"],
-            &many,
-        )
+        .sutra_with(&["nearest", "store", "--vector", "-", "-k", "2", "--json"], &many)
         .json(0);
-    assert_eq!(
-        (&many[0][0]["id"], &many[1][0]["id"]),
-        (&json!("cat"), &json!("wolf"))
-    );
+    assert_eq!((&many[0][0]["id"], &many[1][0]["id"]), (&json!("cat"), &json!("wolf")));
     let none = served
-        .sutra_with(
-            &["nearest", "store", "--vector", "-", "--json"],
-            &npy("(0, 2)", &[]),
-        )
+        .sutra_with(&["nearest", "store", "--vector", "-", "--json"], &npy("(0, 2)", &[]))
         .json(0);
     assert_eq!(none, json!([]));
 }
@@ -214,10 +154,7 @@ fn stats_of_a_store_whose_coordinator_has_stopped_are_as_last_published() {
         (&stats["concepts"], &stats["edges"], &stats["pending"]),
         (&json!(3), &json!(2), &json!(0))
     );
-    assert_eq!(
-        served.json(&["get", "store", "wolf"])["content"],
-        json!("a wild dog")
-    );
+    assert_eq!(served.json(&["get", "store", "wolf"])["content"], json!("a wild dog"));
     assert_eq!(served.sutra(&["stop", "store"]).code, 3);
 }
 
@@ -240,42 +177,17 @@ fn learn_and_associate_give_the_lsn_and_are_visible_at_once() {
     let again = served.json(&["learn", "store", "--id", "wolf", "--strength", "0.5"]);
     assert!(again["lsn"].as_u64() > wolf["lsn"].as_u64());
     let wolf = served.json(&["get", "store", "wolf"]);
-    assert_eq!(
-        (&wolf["content"], &wolf["strength"]),
-        (&json!("a wild dog"), &json!(0.5))
-    );
+    assert_eq!((&wolf["content"], &wolf["strength"]), (&json!("a wild dog"), &json!(0.5)));
 
-    let nameless = served
-        .sutra_with(&["learn", "store", "-", "--json"], b"no name")
-        .json(0);
+    let nameless = served.sutra_with(&["learn", "store", "-", "--json"], b"no name").json(0);
     let hash = nameless["id"].as_str().unwrap();
-    assert_eq!(
-        served.json(&["get", "store", hash])["content"],
-        json!("no name")
-    );
+    assert_eq!(served.json(&["get", "store", hash])["content"], json!("no name"));
 
-    let associated = served.json(&[
-        "associate",
-        "store",
-        "wolf",
-        hash,
-        "causal",
-        "--weight",
-        "-2",
-    ]);
+    let associated = served.json(&["associate", "store", "wolf", hash, "causal", "--weight", "-2"]);
     assert_eq!(keys(&associated), ["lsn", "source", "target", "type"]);
-    assert_eq!(
-        served.json(&["neighbors", "store", "wolf"])[0]["weight"],
-        json!(-2.0)
-    );
-    let created = served.sutra(&[
-        "associate",
-        "store",
-        "wolf",
-        "pack",
-        "member",
-        "--create-missing",
-    ]);
+    assert_eq!(served.json(&["neighbors", "store", "wolf"])[0]["weight"], json!(-2.0));
+    let created =
+        served.sutra(&["associate", "store", "wolf", "pack", "member", "--create-missing"]);
     assert_eq!(created.code, 0, "{created:?}");
     assert_eq!(served.json(&["get", "store", "pack"])["content"], json!(""));
 }

@@ -87,19 +87,13 @@ impl Batch {
     pub fn learn(&mut self, learn: &Learn<'_>) -> Result<(), BatchError> {
         learn.id.check()?;
         if learn.id == Id::Content && learn.content.is_none() {
-            return Err(BatchError::MissingId {
-                field: "id, or the content to hash,",
-            });
+            return Err(BatchError::MissingId { field: "id, or the content to hash," });
         }
         let size_of = |text: Option<&str>| text.map_or(0, str::len);
         check("content", size_of(learn.content), CONTENT_SIZE_MAX)?;
         check("metadata", size_of(learn.metadata), METADATA_SIZE_MAX)?;
         check("kind", size_of(learn.kind), SYMBOL_SIZE_MAX)?;
-        check(
-            "embedding",
-            learn.embedding.map_or(0, <[f32]>::len),
-            VECTOR_DIMENSION_MAX,
-        )?;
+        check("embedding", learn.embedding.map_or(0, <[f32]>::len), VECTOR_DIMENSION_MAX)?;
         self.add(|namespace, out| learn.encode(namespace, out))
     }
 
@@ -115,11 +109,7 @@ impl Batch {
         if let TypeRef::Name(name) = associate.kind {
             check("type", name.len(), SYMBOL_SIZE_MAX)?;
         }
-        check(
-            "properties",
-            associate.properties.map_or(0, str::len),
-            METADATA_SIZE_MAX,
-        )?;
+        check("properties", associate.properties.map_or(0, str::len), METADATA_SIZE_MAX)?;
         self.add(|namespace, out| associate.encode(namespace, out))
     }
 
@@ -152,14 +142,7 @@ impl Batch {
     /// Appends the whole write frame to `out`.
     pub fn encode(&self, request_id: u64, sequence: u64, level: Level, out: &mut Vec<u8>) {
         let count = self.operation_count;
-        let head = write_head(
-            request_id,
-            sequence,
-            level,
-            self.is_atomic,
-            count,
-            self.bytes.len(),
-        );
+        let head = write_head(request_id, sequence, level, self.is_atomic, count, self.bytes.len());
         out.reserve(head.len() + self.bytes.len());
         out.extend_from_slice(&head);
         out.extend_from_slice(&self.bytes);
@@ -169,10 +152,7 @@ impl Batch {
     fn add(&mut self, encode: impl FnOnce(&str, &mut Vec<u8>)) -> Result<(), BatchError> {
         check("namespace", self.namespace.len(), SYMBOL_SIZE_MAX)?;
         let start = self.bytes.len();
-        let full = BatchError::Full {
-            operation_count: self.operation_count,
-            size: start,
-        };
+        let full = BatchError::Full { operation_count: self.operation_count, size: start };
         if self.len() == OPERATIONS_PER_FRAME_MAX {
             return Err(full);
         }
@@ -193,10 +173,6 @@ impl Batch {
 fn check(field: &'static str, found: usize, limit: usize) -> Result<(), BatchError> {
     match found <= limit {
         true => Ok(()),
-        false => Err(BatchError::TooLarge {
-            field,
-            found,
-            limit,
-        }),
+        false => Err(BatchError::TooLarge { field, found, limit }),
     }
 }

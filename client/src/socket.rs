@@ -29,14 +29,9 @@ struct ShortPath {
 impl ShortPath {
     fn new(path: &Path) -> io::Result<ShortPath> {
         if path.as_os_str().len() <= ADDRESS_PATH_SIZE_MAX {
-            return Ok(ShortPath {
-                path: path.to_owned(),
-                _directory: None,
-            });
+            return Ok(ShortPath { path: path.to_owned(), _directory: None });
         }
-        let name = path
-            .file_name()
-            .ok_or_else(|| invalid(path, "names no socket"))?;
+        let name = path.file_name().ok_or_else(|| invalid(path, "names no socket"))?;
         let directory = match path.parent() {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
@@ -46,15 +41,9 @@ impl ShortPath {
         let mut short = OsString::from(format!("/proc/self/fd/{}/", directory.as_raw_fd()));
         short.push(name);
         if short.len() > ADDRESS_PATH_SIZE_MAX {
-            return Err(invalid(
-                path,
-                "ends in a name that is too long for a socket",
-            ));
+            return Err(invalid(path, "ends in a name that is too long for a socket"));
         }
-        Ok(ShortPath {
-            path: short.into(),
-            _directory: Some(directory),
-        })
+        Ok(ShortPath { path: short.into(), _directory: Some(directory) })
     }
 
     fn address(&self) -> io::Result<SocketAddrUnix> {
@@ -63,20 +52,12 @@ impl ShortPath {
 }
 
 fn invalid(path: &Path, what: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidInput,
-        format!("{} {what}", path.display()),
-    )
+    io::Error::new(io::ErrorKind::InvalidInput, format!("{} {what}", path.display()))
 }
 
 fn stream_socket() -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC;
-    Ok(rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        flags,
-        None,
-    )?)
+    Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
 }
 
 /// Connects to the socket at `path`. While its backlog is full this waits without an end; see
@@ -194,10 +175,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("taken");
         std::fs::write(&path, b"kept").unwrap();
-        assert_eq!(
-            bind(&path, 0o660).unwrap_err().kind(),
-            io::ErrorKind::AddrInUse
-        );
+        assert_eq!(bind(&path, 0o660).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         assert_eq!(std::fs::read(&path).unwrap(), b"kept");
     }
 

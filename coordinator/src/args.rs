@@ -146,9 +146,7 @@ fn check_mode(mode: Option<&OsStr>) -> Result<(), ArgsError> {
         // To serve is to be the coordinator that any of these modes looks for.
         None | Some("" | "auto" | "embedded" | "single" | "server") => Ok(()),
         Some("sharded") => Err(ArgsError::Sharded),
-        Some(found) => Err(ArgsError::UnknownMode {
-            found: found.to_owned(),
-        }),
+        Some(found) => Err(ArgsError::UnknownMode { found: found.to_owned() }),
     }
 }
 
@@ -156,10 +154,7 @@ fn metrics() -> impl TypedValueParser<Value = Metric> {
     const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::L2];
     PossibleValuesParser::new(METRICS.map(Metric::name)).map(|name| {
         // The parser lets no other name through.
-        METRICS
-            .into_iter()
-            .find(|metric| metric.name() == name)
-            .unwrap_or_default()
+        METRICS.into_iter().find(|metric| metric.name() == name).unwrap_or_default()
     })
 }
 
@@ -244,26 +239,15 @@ mod tests {
     fn sync_is_a_word_or_milliseconds() {
         assert_eq!(parse_sync("always"), Ok(SyncMode::Always));
         assert_eq!(parse_sync("off"), Ok(SyncMode::Off));
-        assert_eq!(
-            parse_sync("1"),
-            Ok(SyncMode::Interval(Duration::from_millis(1)))
-        );
+        assert_eq!(parse_sync("1"), Ok(SyncMode::Interval(Duration::from_millis(1))));
         for wrong in ["", "0", "-1", "60001", "never", "10ms"] {
-            assert!(
-                parse_sync(wrong).unwrap_err().contains("always"),
-                "{wrong:?}"
-            );
+            assert!(parse_sync(wrong).unwrap_err().contains("always"), "{wrong:?}");
         }
     }
 
     #[test]
     fn permissions_are_octal() {
-        for (text, mode) in [
-            ("0660", 0o660),
-            ("660", 0o660),
-            ("0o600", 0o600),
-            ("777", 0o777),
-        ] {
+        for (text, mode) in [("0660", 0o660), ("660", 0o660), ("0o600", 0o600), ("777", 0o777)] {
             assert_eq!(parse_mode(text), Ok(mode));
         }
         for wrong in ["", "0999", "1777", "+660", "rw-rw----", "-660"] {
@@ -291,10 +275,7 @@ mod tests {
         let among = |set: &[&str]| variable_among(STORAGE_PATH, |name| set.contains(&name));
         assert_eq!(among(&[]), "SUTRA_STORAGE_PATH");
         assert_eq!(among(&["STORAGE_PATH"]), "STORAGE_PATH");
-        assert_eq!(
-            among(&["SUTRA_STORAGE_PATH", "STORAGE_PATH"]),
-            "SUTRA_STORAGE_PATH"
-        );
+        assert_eq!(among(&["SUTRA_STORAGE_PATH", "STORAGE_PATH"]), "SUTRA_STORAGE_PATH");
     }
 
     #[test]
@@ -304,18 +285,8 @@ mod tests {
         for mode in ["", "auto", "embedded", "single", "server"] {
             assert_eq!(check(mode), Ok(()));
         }
-        assert!(
-            check("sharded")
-                .unwrap_err()
-                .to_string()
-                .contains("later version")
-        );
-        assert!(
-            check("clustered")
-                .unwrap_err()
-                .to_string()
-                .contains("\"clustered\" is unknown")
-        );
+        assert!(check("sharded").unwrap_err().to_string().contains("later version"));
+        assert!(check("clustered").unwrap_err().to_string().contains("\"clustered\" is unknown"));
     }
 
     #[test]

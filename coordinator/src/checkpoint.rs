@@ -28,10 +28,7 @@ pub struct Checkpointer {
 impl Checkpointer {
     /// One that spares the slot at `newest_place`.
     pub fn new(image: Image, newest_place: usize) -> Checkpointer {
-        Checkpointer {
-            image,
-            next_place: 1 - newest_place,
-        }
+        Checkpointer { image, next_place: 1 - newest_place }
     }
 
     /// Makes everything in `slot` durable, with the clients as of the same version. `is_clean` says
@@ -65,12 +62,7 @@ impl Checkpointer {
 pub fn read_clients(view: &View, place: usize, slot: &Slot) -> Result<Vec<ClientEntry>, Damage> {
     if slot.clients_count > CLIENTS_MAX as u64 {
         let expected = format!("at most {CLIENTS_MAX}");
-        return Err(Damage::new(
-            0,
-            "the number of clients",
-            slot.clients_count,
-            expected,
-        ));
+        return Err(Damage::new(0, "the number of clients", slot.clients_count, expected));
     }
     let mut table = Vec::new();
     for ordinal in 0..slot.clients_count {
@@ -92,9 +84,5 @@ pub fn read_clients(view: &View, place: usize, slot: &Slot) -> Result<Vec<Client
 }
 
 fn clients_region(place: usize) -> Region {
-    if place == 0 {
-        Region::CLIENTS_A
-    } else {
-        Region::CLIENTS_B
-    }
+    if place == 0 { Region::CLIENTS_A } else { Region::CLIENTS_B }
 }

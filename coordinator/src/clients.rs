@@ -36,21 +36,14 @@ pub struct Clients {
 impl Clients {
     /// From the table of a durable slot.
     pub fn new(table: &[ClientEntry]) -> Clients {
-        let client = |e: &ClientEntry| Client {
-            sequence: e.sequence,
-            lsn: e.lsn,
-            ..Client::default()
-        };
-        Clients {
-            known: table.iter().map(|e| (e.client_id, client(e))).collect(),
-        }
+        let client =
+            |e: &ClientEntry| Client { sequence: e.sequence, lsn: e.lsn, ..Client::default() };
+        Clients { known: table.iter().map(|e| (e.client_id, client(e))).collect() }
     }
 
     /// The highest applied sequence of a client and its log entry, if the client is known.
     pub fn last(&self, client_id: &[u8; 16]) -> Option<(u64, u64)> {
-        self.known
-            .get(client_id)
-            .map(|client| (client.sequence, client.lsn))
+        self.known.get(client_id).map(|client| (client.sequence, client.lsn))
     }
 
     /// What was refused of a frame that is in the log; `None` if nothing was.
@@ -67,11 +60,8 @@ impl Clients {
     pub fn note(&mut self, client_id: [u8; 16], lsn: u64, outcome: Outcome) {
         if !self.known.contains_key(&client_id)
             && self.known.len() >= CLIENTS_MAX
-            && let Some(oldest) = self
-                .known
-                .iter()
-                .min_by_key(|(_, client)| client.lsn)
-                .map(|(id, _)| *id)
+            && let Some(oldest) =
+                self.known.iter().min_by_key(|(_, client)| client.lsn).map(|(id, _)| *id)
         {
             self.known.remove(&oldest);
         }
@@ -104,11 +94,7 @@ mod tests {
     use super::*;
 
     fn outcome(sequence: u64, refusal: u16) -> Outcome {
-        Outcome {
-            sequence,
-            refusal,
-            errors: Vec::new(),
-        }
+        Outcome { sequence, refusal, errors: Vec::new() }
     }
 
     #[test]

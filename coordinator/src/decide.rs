@@ -137,12 +137,7 @@ impl Decider {
                     self.decision.accepted += 1;
                 }
                 Err(Stop::Refused(Refused(code, detail, message))) => {
-                    self.refuse_operation(OperationError {
-                        index,
-                        code,
-                        detail,
-                        message,
-                    });
+                    self.refuse_operation(OperationError { index, code, detail, message });
                 }
                 Err(Stop::Failed(error)) => return Err(error),
             }
@@ -191,12 +186,7 @@ impl Decider {
     fn refuse_all(&mut self, count: u32, code: ErrorCode, message: &str) {
         self.decision.accepted = 0;
         self.decision.rejected = (0..count).collect();
-        let error = |index| OperationError {
-            index,
-            code,
-            detail: 0,
-            message: message.to_owned(),
-        };
+        let error = |index| OperationError { index, code, detail: 0, message: message.to_owned() };
         self.decision.errors = (0..count).map(error).collect();
     }
 
@@ -204,9 +194,7 @@ impl Decider {
         let content = learn.content.unwrap_or_default();
         let key = learn.id.key(learn.namespace, content);
         let view = writer.image.view();
-        let namespace = writer
-            .symbols
-            .number(SymbolTable::Namespace, learn.namespace);
+        let namespace = writer.symbols.number(SymbolTable::Namespace, learn.namespace);
         let newest = match namespace {
             Some(namespace) => find_concept(view, &writer.now, namespace, &key)?,
             None => None,
@@ -221,11 +209,7 @@ impl Decider {
             return refuse(ErrorCode::InvalidId, 0, message);
         }
         let live = newest.filter(|(_, record)| !record.is_tombstone());
-        let current = if is_fresh {
-            lsn
-        } else {
-            live.map_or(0, |(_, record)| record.lsn)
-        };
+        let current = if is_fresh { lsn } else { live.map_or(0, |(_, record)| record.lsn) };
         check_conditions(&learn.id, learn.if_lsn, learn.if_absent, current)?;
         self.check_symbol(writer, SymbolTable::Namespace, learn.namespace)?;
         if let Some(kind) = learn.kind {
@@ -257,19 +241,14 @@ impl Decider {
         lsn: u64,
     ) -> Result<Found, Stop> {
         let name = associate.namespace;
-        let keys = [
-            associate.source.key(name, ""),
-            associate.target.key(name, ""),
-        ];
+        let keys = [associate.source.key(name, ""), associate.target.key(name, "")];
         let ids = [&associate.source, &associate.target];
         let namespace = writer.symbols.number(SymbolTable::Namespace, name);
         let mut ends = [None; 2];
         for ((end, key), id) in ends.iter_mut().zip(&keys).zip(ids) {
             if let Some(namespace) = namespace {
                 let found = find_concept(writer.image.view(), &writer.now, namespace, key)?;
-                *end = found
-                    .filter(|(_, r)| !r.is_tombstone())
-                    .map(|(_, r)| r.concept_ordinal);
+                *end = found.filter(|(_, r)| !r.is_tombstone()).map(|(_, r)| r.concept_ordinal);
             }
             let is_there = end.is_some() || associate.create_missing || self.is_fresh(name, key);
             if !is_there {
@@ -313,10 +292,7 @@ impl Decider {
         match kind {
             TypeRef::Name(name) => {
                 self.check_symbol(writer, SymbolTable::Type, name)?;
-                Ok(writer
-                    .symbols
-                    .number(SymbolTable::Type, name)
-                    .map(|number| number as u16))
+                Ok(writer.symbols.number(SymbolTable::Type, name).map(|number| number as u16))
             }
             TypeRef::Number(number) if writer.symbols.has_type(number) => Ok(Some(number)),
             TypeRef::Number(number) => refuse(
@@ -345,21 +321,10 @@ impl Decider {
         if self.fresh_edges.contains_key(&key) {
             current = lsn;
         } else if let ([Some(source), Some(target)], Some(edge_type)) = (ends, edge_type) {
-            let edge = find_edge(
-                writer.image.view(),
-                &writer.now,
-                (source, target, edge_type),
-            )?;
-            current = edge
-                .filter(|(_, edge)| !edge.is_tombstone())
-                .map_or(0, |(_, edge)| edge.lsn);
+            let edge = find_edge(writer.image.view(), &writer.now, (source, target, edge_type))?;
+            current = edge.filter(|(_, edge)| !edge.is_tombstone()).map_or(0, |(_, edge)| edge.lsn);
         }
-        check_conditions(
-            &associate.source,
-            associate.if_lsn,
-            associate.if_absent,
-            current,
-        )?;
+        check_conditions(&associate.source, associate.if_lsn, associate.if_absent, current)?;
         self.fresh_edges.insert(key, ());
         Ok(())
     }
@@ -383,9 +348,7 @@ impl Decider {
             let space = writer.image.view().space(index)?;
             Some((space.dimension as u64, space.metric))
         } else if index == 0 {
-            self.decision
-                .new_space
-                .map(|(dimension, metric)| (dimension.into(), metric))
+            self.decision.new_space.map(|(dimension, metric)| (dimension.into(), metric))
         } else {
             let message = format!("there is no vector space {space}; use space 0");
             return refuse(ErrorCode::UnknownVectorSpace, space.into(), message);
@@ -422,11 +385,7 @@ impl Decider {
         if self.symbols.contains_key(&key) {
             return Ok(());
         }
-        let new = self
-            .symbols
-            .keys()
-            .filter(|(number, _)| *number == table as u8)
-            .count();
+        let new = self.symbols.keys().filter(|(number, _)| *number == table as u8).count();
         if new >= NEW_SYMBOLS_MAX || new as u32 >= writer.symbols.room(table) {
             let limit = table.number_max();
             let message = format!(
@@ -447,37 +406,20 @@ impl Decider {
 
     /// Reserves what the accepted operations can take at most.
     fn reserve(&self, writer: &Writer) -> Result<(), CoordinatorError> {
-        let Need {
-            records,
-            edges,
-            content,
-            symbols,
-            vectors,
-            largest_blob,
-        } = self.need;
+        let Need { records, edges, content, symbols, vectors, largest_blob } = self.need;
         let (image, now) = (&writer.image, &writer.now);
         image.ensure(Region::RECORDS, now.records + records)?;
         image.ensure(Region::COLUMNS, now.concepts + records)?;
         // A blob that does not fit into the rest of an extent begins with one that holds it, which
         // is less than twice its size further on.
-        image.ensure(
-            Region::CONTENT,
-            now.content_size + content + 2 * largest_blob,
-        )?;
+        image.ensure(Region::CONTENT, now.content_size + content + 2 * largest_blob)?;
         image.ensure(Region::SYMBOLS, now.symbols_size + symbols + 512)?;
         image.ensure(Region::EDGES, now.edges + edges)?;
-        for (space, count) in vectors
-            .into_iter()
-            .enumerate()
-            .filter(|(_, count)| *count > 0)
-        {
+        for (space, count) in vectors.into_iter().enumerate().filter(|(_, count)| *count > 0) {
             // The default space is made by the entry itself, and its rows reserved there.
             if (space as u64) < now.spaces_count {
                 image.ensure(Region::vectors(space), now.spaces[space].count + count)?;
-                image.ensure(
-                    Region::vector_columns(space),
-                    now.spaces[space].count + count,
-                )?;
+                image.ensure(Region::vector_columns(space), now.spaces[space].count + count)?;
             }
         }
         let words = |keys: u64| (keys / 64 + 8) * 2 * INDEX.segment_words();
@@ -494,13 +436,8 @@ impl Decider {
             )?;
             image.ensure(Region::EDGE_DIRECTORY, 4 << segments.edges.depth)?;
             // Both ends of an edge may need a block; a large one serves for many more edges.
-            let end = image
-                .live_end(Region::ADJACENCY)
-                .load(std::sync::atomic::Ordering::Relaxed);
-            image.ensure(
-                Region::ADJACENCY,
-                end + 2 * edges + edges.min(64) * 128 + 128,
-            )?;
+            let end = image.live_end(Region::ADJACENCY).load(std::sync::atomic::Ordering::Relaxed);
+            image.ensure(Region::ADJACENCY, end + 2 * edges + edges.min(64) * 128 + 128)?;
         }
         Ok(())
     }
@@ -512,22 +449,12 @@ fn has_condition(associate: &AssociateOp<'_>) -> bool {
 
 fn edge_key(writer: &Writer, associate: &AssociateOp<'_>) -> EdgeKey {
     let name = associate.namespace;
-    let number = |kind| {
-        writer
-            .symbols
-            .number(SymbolTable::Type, kind)
-            .map(|number| number as u16)
-    };
+    let number = |kind| writer.symbols.number(SymbolTable::Type, kind).map(|number| number as u16);
     let edge_type = match associate.kind {
         TypeRef::Name(kind) => number(kind).ok_or_else(|| kind.to_owned()),
         TypeRef::Number(number) => Ok(number),
     };
-    (
-        name.to_owned(),
-        associate.source.key(name, ""),
-        associate.target.key(name, ""),
-        edge_type,
-    )
+    (name.to_owned(), associate.source.key(name, ""), associate.target.key(name, ""), edge_type)
 }
 
 fn check_conditions(

@@ -75,10 +75,8 @@ impl EntryHead {
 impl<'a> Entry<'a> {
     /// What became of the frame, for a client that asks again.
     pub fn outcome(&self) -> Outcome {
-        let errors = self
-            .rejected
-            .iter()
-            .map(|rejected| (rejected.index.get(), rejected.code.get()));
+        let errors =
+            self.rejected.iter().map(|rejected| (rejected.index.get(), rejected.code.get()));
         Outcome {
             sequence: self.head.sequence.get(),
             refusal: self.head.refusal.get(),
@@ -90,9 +88,7 @@ impl<'a> Entry<'a> {
     pub fn decode(payload: &'a [u8]) -> Result<Entry<'a>, String> {
         let short = || format!("it ends after {} bytes", payload.len());
         let (head, rest) = EntryHead::read_from_prefix(payload).map_err(|_| short())?;
-        let (author, rest) = rest
-            .split_at_checked(head.author_size.into())
-            .ok_or_else(short)?;
+        let (author, rest) = rest.split_at_checked(head.author_size.into()).ok_or_else(short)?;
         let author =
             std::str::from_utf8(author).map_err(|_| "its author is not UTF-8".to_owned())?;
         let rejected_size = head.rejected_count.get() as usize * size_of::<Rejected>();
@@ -100,12 +96,7 @@ impl<'a> Entry<'a> {
         let rejected = <[Rejected]>::ref_from_bytes(rejected).map_err(|_| short())?;
         let operations =
             Operations::new(head.operation_count.get(), operations).map_err(|e| e.to_string())?;
-        Ok(Entry {
-            head,
-            author,
-            rejected,
-            operations,
-        })
+        Ok(Entry { head, author, rejected, operations })
     }
 }
 
@@ -115,28 +106,14 @@ mod tests {
 
     #[test]
     fn an_entry_comes_back_and_a_short_one_is_an_error() {
-        let head = EntryHead {
-            sequence: U64::new(9),
-            time: U64::new(5),
-            ..Default::default()
-        };
+        let head = EntryHead { sequence: U64::new(9), time: U64::new(5), ..Default::default() };
         let mut bytes = Vec::new();
-        let rejected = |index| Rejected {
-            index: U32::new(index),
-            code: U16::new(3),
-            reserved: U16::new(0),
-        };
+        let rejected =
+            |index| Rejected { index: U32::new(index), code: U16::new(3), reserved: U16::new(0) };
         head.encode("importer", &[rejected(1), rejected(4)], &mut bytes);
         let entry = Entry::decode(&bytes).unwrap();
         assert_eq!((entry.author, entry.head.sequence.get()), ("importer", 9));
-        assert_eq!(
-            entry
-                .rejected
-                .iter()
-                .map(|r| r.index.get())
-                .collect::<Vec<_>>(),
-            [1, 4]
-        );
+        assert_eq!(entry.rejected.iter().map(|r| r.index.get()).collect::<Vec<_>>(), [1, 4]);
         for end in 0..bytes.len() {
             assert!(Entry::decode(&bytes[..end]).is_err(), "{end} bytes");
         }

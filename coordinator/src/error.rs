@@ -164,9 +164,6 @@ impl CoordinatorError {
 /// Damage met while applying, before it is known in which file.
 impl From<Damage> for CoordinatorError {
     fn from(damage: Damage) -> CoordinatorError {
-        CoordinatorError::Damaged {
-            path: PathBuf::from("storage.dat"),
-            damage,
-        }
+        CoordinatorError::Damaged { path: PathBuf::from("storage.dat"), damage }
     }
 }

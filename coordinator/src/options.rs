@@ -60,8 +60,6 @@ impl Options {
 
     /// Where to listen.
     pub fn socket_path(&self) -> PathBuf {
-        self.socket
-            .clone()
-            .unwrap_or_else(|| sutra_client::socket::path_in(&self.store))
+        self.socket.clone().unwrap_or_else(|| sutra_client::socket::path_in(&self.store))
     }
 }

@@ -24,16 +24,8 @@ impl Publisher {
     /// A publisher for the coordinator with that epoch, going on from `last`, whose number is the
     /// highest ever seen.
     pub fn new(image: Image, writer_epoch: u64, last: Slot) -> Publisher {
-        image
-            .view()
-            .header_word(COMMIT_SEQ_OFFSET)
-            .store(last.commit_seq, Ordering::Release);
-        Publisher {
-            image,
-            writer_epoch,
-            last,
-            publications: 0,
-        }
+        image.view().header_word(COMMIT_SEQ_OFFSET).store(last.commit_seq, Ordering::Release);
+        Publisher { image, writer_epoch, last, publications: 0 }
     }
 
     /// What was published last.
@@ -44,18 +36,11 @@ impl Publisher {
     /// Fails once another coordinator has taken over.
     pub fn check_epoch(&self) -> Result<(), CoordinatorError> {
         let offset = RUN_MARK_OFFSET + std::mem::offset_of!(RunMark, writer_epoch) as u64;
-        let found = self
-            .image
-            .view()
-            .header_word(offset)
-            .load(Ordering::Relaxed);
+        let found = self.image.view().header_word(offset).load(Ordering::Relaxed);
         if found == self.writer_epoch {
             return Ok(());
         }
-        Err(CoordinatorError::Deposed {
-            found,
-            own: self.writer_epoch,
-        })
+        Err(CoordinatorError::Deposed { found, own: self.writer_epoch })
     }
 
     /// Everything in `slot`'s counts becomes visible, and final; then whoever waits is woken.
@@ -65,10 +50,7 @@ impl Publisher {
     pub fn publish(&mut self, slot: &Slot, must_be_durable: bool) -> Result<(), CoordinatorError> {
         self.check_epoch()?;
         let last = &self.last;
-        assert!(
-            last.published_lsn <= slot.published_lsn,
-            "a publication would move back"
-        );
+        assert!(last.published_lsn <= slot.published_lsn, "a publication would move back");
         assert!(
             slot.checkpoint_lsn <= slot.published_lsn,
             "a checkpoint is ahead of its publication"

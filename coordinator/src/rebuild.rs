@@ -26,9 +26,7 @@ pub fn clear_derived(view: &View) -> Result<(), CoordinatorError> {
             continue;
         };
         for extent in 0..EXTENTS_MAX {
-            let word = view
-                .header_word(word_offset(region, extent))
-                .load(Ordering::Relaxed);
+            let word = view.header_word(word_offset(region, extent)).load(Ordering::Relaxed);
             let Some(start) = decode(region, extent, word)? else {
                 continue;
             };
@@ -67,21 +65,11 @@ impl Writer {
         for ordinal in 0..slot.records {
             let record = image.view().record(ordinal, &slot)?;
             check(ordinal, "a record's checksum", record.is_whole())?;
-            check(
-                ordinal,
-                "the record before a record",
-                record.previous <= ordinal,
-            )?;
-            check(
-                ordinal,
-                "a record's concept",
-                u64::from(record.concept_ordinal) <= concepts,
-            )?;
+            check(ordinal, "the record before a record", record.previous <= ordinal)?;
+            check(ordinal, "a record's concept", u64::from(record.concept_ordinal) <= concepts)?;
             concepts = concepts.max(u64::from(record.concept_ordinal) + 1);
             check_blob(&image, record.content.get(), &slot)?;
-            for blob in [record.metadata.get(), record.name.get()]
-                .into_iter()
-                .filter(|at| *at != 0)
+            for blob in [record.metadata.get(), record.name.get()].into_iter().filter(|at| *at != 0)
             {
                 check_blob(&image, blob - 1, &slot)?;
             }
@@ -90,11 +78,7 @@ impl Writer {
             column[NEWEST].store(ordinal + 1, Ordering::Release);
             self.index_record(ordinal, record.namespace, &record.id)?;
         }
-        check(
-            slot.records,
-            "the number of concepts",
-            concepts == slot.concepts,
-        )
+        check(slot.records, "the number of concepts", concepts == slot.concepts)
     }
 
     fn rebuild_edges(&mut self) -> Result<(), CoordinatorError> {
@@ -103,11 +87,7 @@ impl Writer {
         for ordinal in 0..slot.edges {
             let edge = image.view().edge(ordinal, &slot)?;
             check(ordinal, "an edge's checksum", edge.is_whole())?;
-            check(
-                ordinal,
-                "the edge before an edge",
-                u64::from(edge.previous) <= ordinal,
-            )?;
+            check(ordinal, "the edge before an edge", u64::from(edge.previous) <= ordinal)?;
             check(
                 ordinal,
                 "an edge's ends",

@@ -70,20 +70,15 @@ pub struct Opened {
 pub fn open(dir: &StoreDir, options: &Options) -> Result<Opened, CoordinatorError> {
     let path = dir.storage_path();
     if let Some(reason) = dir.poisoned() {
-        return Err(CoordinatorError::Poisoned {
-            store: dir.path().to_owned(),
-            reason,
-        });
+        return Err(CoordinatorError::Poisoned { store: dir.path().to_owned(), reason });
     }
     let opening = CoordinatorError::io(format!("{} could not be opened", path.display()));
     let file = match dir.open_storage().map_err(opening)? {
         Some(file) => file,
         None => create(dir)?,
     };
-    let view = View::writable(file).map_err(|source| CoordinatorError::View {
-        path: path.clone(),
-        source,
-    })?;
+    let view = View::writable(file)
+        .map_err(|source| CoordinatorError::View { path: path.clone(), source })?;
     if !view.superblock().is_writable {
         return Err(CoordinatorError::ReadOnlyFormat { path });
     }
@@ -97,10 +92,7 @@ pub fn open(dir: &StoreDir, options: &Options) -> Result<Opened, CoordinatorErro
 fn create(dir: &StoreDir) -> Result<File, CoordinatorError> {
     let log = wal::inspect(&dir.wal_path())?;
     if log.last_lsn > 0 {
-        let (store, log_size) = (
-            dir.path().to_owned(),
-            log.segments.iter().map(|s| s.size).sum(),
-        );
+        let (store, log_size) = (dir.path().to_owned(), log.segments.iter().map(|s| s.size).sum());
         return Err(CoordinatorError::StorageMissing { store, log_size });
     }
     let mut random = [0; 24];
@@ -123,17 +115,11 @@ fn create(dir: &StoreDir) -> Result<File, CoordinatorError> {
             flags: Slot::CLEAN,
             ..Slot::default()
         };
-        file.write_all_at(
-            slot.sealed().as_bytes(),
-            sutra_layout::geometry::DURABLE_SLOTS_OFFSET,
-        )
+        file.write_all_at(slot.sealed().as_bytes(), sutra_layout::geometry::DURABLE_SLOTS_OFFSET)
     };
     let path = dir.storage_path();
     dir.create_storage(fill)
-        .map_err(CoordinatorError::io(format!(
-            "{} could not be made",
-            path.display()
-        )))
+        .map_err(CoordinatorError::io(format!("{} could not be made", path.display())))
 }
 
 fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, CoordinatorError> {
@@ -159,25 +145,16 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
     let is_of_this_boot = mark.is_of(boot_id, stat.dev(), stat.ino());
     if is_of_this_boot && mark.flags & RunMark::POISONED != 0 {
         let reason = "its run mark says so".to_owned();
-        return Err(CoordinatorError::Poisoned {
-            store: dir.path().to_owned(),
-            reason,
-        });
+        return Err(CoordinatorError::Poisoned { store: dir.path().to_owned(), reason });
     }
-    let published = if is_of_this_boot {
-        view.capture()?
-    } else {
-        None
-    };
+    let published = if is_of_this_boot { view.capture()? } else { None };
     let (state, base) = match published {
         _ if durable.flags & Slot::CLEAN != 0 => (State::Clean, *durable),
         Some(slot) if slot.commit_seq >= durable.commit_seq => (State::ProcessDied, slot),
         Some(_) => (State::ProcessDied, *durable),
         None => (State::PowerLost, *durable),
     };
-    let writer_epoch = 1 + last_epoch(&mark)
-        .max(durable.writer_epoch)
-        .max(base.writer_epoch);
+    let writer_epoch = 1 + last_epoch(&mark).max(durable.writer_epoch).max(base.writer_epoch);
 
     check_directory(&view)?;
     if state == State::PowerLost {
@@ -190,13 +167,7 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
     let mut now = base;
     now.id_index_depth = roots.ids.depth.into();
     now.edge_index_depth = roots.edges.depth.into();
-    let mut writer = Writer {
-        image: image.clone(),
-        now,
-        roots,
-        symbols,
-        clients,
-    };
+    let mut writer = Writer { image: image.clone(), now, roots, symbols, clients };
     let new_mark = RunMark {
         boot_id,
         device: stat.dev(),
@@ -209,11 +180,7 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
     if state == State::Clean {
         // Before the first store: a power cut from here on must not find the flag.
         image.store_run_mark(new_mark)?;
-        let unclean = Slot {
-            commit_seq: durable.commit_seq + 1,
-            flags: 0,
-            ..*durable
-        };
+        let unclean = Slot { commit_seq: durable.commit_seq + 1, flags: 0, ..*durable };
         checkpointer.write(&unclean, &writer.clients.table(), false)?;
         writer.now.commit_seq = unclean.commit_seq;
     }
@@ -234,9 +201,7 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
             if lsn > base.published_lsn {
                 writer.apply(lsn, &entry, &[])?;
             } else {
-                writer
-                    .clients
-                    .note(entry.head.client_id, lsn, entry.outcome());
+                writer.clients.note(entry.head.client_id, lsn, entry.outcome());
             }
             Ok(())
         },
@@ -244,21 +209,11 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
     wal.syncer().sync()?;
     // The log's entries were written under a mark that was synced before; this guards a lost one.
     let writer_epoch = writer_epoch.max(wal.writer_epoch() + 1);
-    let new_mark = RunMark {
-        writer_epoch,
-        ..new_mark
-    };
-    let highest = slots
-        .iter()
-        .filter(|slot| slot.is_whole())
-        .map(|slot| slot.commit_seq)
-        .max()
-        .unwrap_or(0);
+    let new_mark = RunMark { writer_epoch, ..new_mark };
+    let highest =
+        slots.iter().filter(|slot| slot.is_whole()).map(|slot| slot.commit_seq).max().unwrap_or(0);
     let on_ring = if is_of_this_boot {
-        image
-            .view()
-            .header_word(COMMIT_SEQ_OFFSET)
-            .load(Ordering::Relaxed)
+        image.view().header_word(COMMIT_SEQ_OFFSET).load(Ordering::Relaxed)
     } else {
         0
     };
@@ -266,11 +221,7 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
     writer.now.durable_lsn = wal.written_lsn();
     writer.now.checkpoint_lsn = durable.published_lsn;
     if state == State::PowerLost {
-        let slot = Slot {
-            commit_seq: last_number + 1,
-            writer_epoch,
-            ..writer.now
-        };
+        let slot = Slot { commit_seq: last_number + 1, writer_epoch, ..writer.now };
         checkpointer.write(&slot, &writer.clients.table(), false)?;
         writer.now.checkpoint_lsn = slot.published_lsn;
     }
@@ -278,21 +229,11 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
     let made_space = make_asked_space(dir, options, &mut writer, &mut checkpointer, last_number)?;
     let last_number = last_number + u64::from(made_space);
     image.store_run_mark(new_mark)?;
-    let last = Slot {
-        commit_seq: last_number,
-        ..base
-    };
+    let last = Slot { commit_seq: last_number, ..base };
     let mut publisher = Publisher::new(image.clone(), writer_epoch, last);
     image.beat();
     publisher.publish(&writer.now, true)?;
-    Ok(Opened {
-        writer,
-        wal,
-        publisher,
-        checkpointer,
-        writer_epoch,
-        state,
-    })
+    Ok(Opened { writer, wal, publisher, checkpointer, writer_epoch, state })
 }
 
 /// Makes the default vector space of a store that has none, if its dimension is given. That is no
@@ -322,21 +263,15 @@ fn make_asked_space(
         return Ok(false);
     }
     writer.make_space(asked, options.metric as u8, writer.applied_lsn())?;
-    let slot = Slot {
-        commit_seq: last_number + 1,
-        flags: 0,
-        ..writer.now
-    };
+    let slot = Slot { commit_seq: last_number + 1, flags: 0, ..writer.now };
     checkpointer.write(&slot, &writer.clients.table(), false)?;
     writer.now.checkpoint_lsn = slot.published_lsn;
     Ok(true)
 }
 
 fn check_directory(view: &View) -> Result<(), CoordinatorError> {
-    let word = |region, extent| {
-        view.header_word(word_offset(region, extent))
-            .load(Ordering::Relaxed)
-    };
+    let word =
+        |region, extent| view.header_word(word_offset(region, extent)).load(Ordering::Relaxed);
     check_all(word, |region| view.shape(region))?;
     Ok(())
 }
@@ -358,9 +293,5 @@ fn used_of(region: Region, slot: &Slot) -> u64 {
 
 /// The epoch of a run mark, if it can be believed.
 fn last_epoch(mark: &RunMark) -> u64 {
-    if mark.is_whole() {
-        mark.writer_epoch
-    } else {
-        0
-    }
+    if mark.is_whole() { mark.writer_epoch } else { 0 }
 }

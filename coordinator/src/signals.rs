@@ -25,10 +25,7 @@ impl Signals {
         // the one already told.
         let (received, sender) = UnixStream::pair()?;
         received.set_nonblocking(true)?;
-        let mut signals = Signals {
-            received,
-            actions: Vec::new(),
-        };
+        let mut signals = Signals { received, actions: Vec::new() };
         for signal in [SIGINT, SIGTERM] {
             let action = low_level::pipe::register(signal, sender.try_clone()?)?;
             signals.actions.push(action);
@@ -78,10 +75,7 @@ mod tests {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
     fn is_readable(signals: &Signals, timeout_s: i64) -> bool {
-        let timeout = Timespec {
-            tv_sec: timeout_s,
-            tv_nsec: 0,
-        };
+        let timeout = Timespec { tv_sec: timeout_s, tv_nsec: 0 };
         let mut fds = [PollFd::new(signals, PollFlags::IN)];
         rustix::io::retry_on_intr(|| poll(&mut fds, Some(&timeout))).unwrap() == 1
     }

@@ -24,9 +24,7 @@ impl Symbols {
         for (number, name) in BUILT_IN_TYPES.iter().enumerate() {
             symbols.numbers[SymbolTable::Type as usize].insert((*name).to_owned(), number as u32);
         }
-        read_symbols(view, 0, slot, |table, number, name| {
-            symbols.add(table, number, name)
-        })?;
+        read_symbols(view, 0, slot, |table, number, name| symbols.add(table, number, name))?;
         Ok(symbols)
     }
 
@@ -46,10 +44,7 @@ impl Symbols {
 
     /// How many more names a table can have.
     pub fn room(&self, table: SymbolTable) -> u32 {
-        table
-            .number_max()
-            .saturating_sub(self.next[table as usize])
-            .saturating_add(1)
+        table.number_max().saturating_sub(self.next[table as usize]).saturating_add(1)
     }
 
     /// Whether a type has that number.

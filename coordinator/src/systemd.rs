@@ -18,10 +18,7 @@ impl Systemd {
     /// Looks whether a beat is asked for.
     pub(crate) fn new() -> Systemd {
         let interval = sd_notify::watchdog_enabled().map(|allowed| allowed / 2);
-        Systemd {
-            beat_interval: interval.filter(|interval| !interval.is_zero()),
-            beaten_at: None,
-        }
+        Systemd { beat_interval: interval.filter(|interval| !interval.is_zero()), beaten_at: None }
     }
 
     /// The store is open and takes writes.
@@ -82,10 +79,7 @@ mod tests {
             .envs(environment.iter().copied());
         let output = command.output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success() && text.contains("1 passed"),
-            "{text}"
-        );
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
     }
 
     #[test]
@@ -108,10 +102,7 @@ mod tests {
         let path = home.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_nonblocking(true).unwrap();
-        run_service(&[
-            ("NOTIFY_SOCKET", path.to_str().unwrap()),
-            ("WATCHDOG_USEC", "1000000"),
-        ]);
+        run_service(&[("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "1000000")]);
 
         let mut heard = Vec::new();
         let mut message = [0; 256];
@@ -138,24 +129,13 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_beat_that_nobody_asked_for() {
         let now = Instant::now();
-        let silent = Systemd {
-            beat_interval: None,
-            beaten_at: None,
-        };
+        let silent = Systemd { beat_interval: None, beaten_at: None };
         assert_eq!(silent.until_beat(now), None);
 
-        let beating = Systemd {
-            beat_interval: Some(Duration::from_secs(15)),
-            beaten_at: Some(now),
-        };
+        let beating =
+            Systemd { beat_interval: Some(Duration::from_secs(15)), beaten_at: Some(now) };
         assert_eq!(beating.until_beat(now), Some(Duration::from_secs(15)));
-        assert_eq!(
-            beating.until_beat(now + Duration::from_secs(5)),
-            Some(Duration::from_secs(10))
-        );
-        assert_eq!(
-            beating.until_beat(now + Duration::from_secs(99)),
-            Some(Duration::ZERO)
-        );
+        assert_eq!(beating.until_beat(now + Duration::from_secs(5)), Some(Duration::from_secs(10)));
+        assert_eq!(beating.until_beat(now + Duration::from_secs(99)), Some(Duration::ZERO));
     }
 }

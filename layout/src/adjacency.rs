@@ -55,10 +55,7 @@ impl BlockRef {
     /// From the low 56 bits of a word; `None` for 0.
     pub fn decode(word: u64) -> Option<BlockRef> {
         let unit = (word & ORDINAL_MASK).checked_sub(1)?;
-        Some(BlockRef {
-            unit,
-            units_log2: (word >> 48 & 0xff) as u32,
-        })
+        Some(BlockRef { unit, units_log2: (word >> 48 & 0xff) as u32 })
     }
 
     /// Its words, head included.
@@ -163,12 +160,7 @@ impl<'a> Block<'a> {
         match older {
             Some(older) if older.unit >= self.at.unit => {
                 let expected = format!("below {}", self.at.unit);
-                Err(Damage::new(
-                    0,
-                    "an older adjacency block's unit",
-                    older.unit,
-                    expected,
-                ))
+                Err(Damage::new(0, "an older adjacency block's unit", older.unit, expected))
             }
             older => Ok(older),
         }
@@ -187,10 +179,7 @@ impl<'a> Block<'a> {
         let word = |block: Option<BlockRef>, bits: u32| {
             block.map_or(0, BlockRef::encode) | u64::from(bits & 0xff) << 56
         };
-        [
-            word(next.map(|(block, _)| block), depth),
-            word(skip, depth >> 8),
-        ]
+        [word(next.map(|(block, _)| block), depth), word(skip, depth >> 8)]
     }
 
     /// Places for entries.
@@ -243,11 +232,7 @@ impl<'a> Entries<'a> {
     /// The list whose newest block a column word names. Load the word after the snapshot.
     #[inline]
     pub fn new(view: &'a View, head: u64) -> Entries<'a> {
-        Entries {
-            view,
-            block: None,
-            next: BlockRef::decode(head),
-        }
+        Entries { view, block: None, next: BlockRef::decode(head) }
     }
 }
 
@@ -310,9 +295,7 @@ pub fn find_entry<'a>(
         }
         next = block.next()?;
         if let Some(skip) = block.skip()?
-            && Block::open(view, skip)?
-                .entry(0)
-                .is_some_and(|entry| entry.edge > edge)
+            && Block::open(view, skip)?.entry(0).is_some_and(|entry| entry.edge > edge)
         {
             next = Some(skip);
         }
@@ -335,33 +318,18 @@ mod tests {
         };
         assert_eq!(Entry::from_words(entry.to_words()), Some(entry));
         assert_eq!(Entry::from_words([0, 1]), None);
-        let block = BlockRef {
-            unit: 123_456_789_012,
-            units_log2: 6,
-        };
+        let block = BlockRef { unit: 123_456_789_012, units_log2: 6 };
         assert_eq!(BlockRef::decode(block.encode()), Some(block));
         assert_eq!(BlockRef::decode(0), None);
     }
 
     #[test]
     fn a_snapshot_sees_an_entry_until_the_edge_that_ended_it() {
-        let entry = Entry {
-            neighbor: 1,
-            edge: 4,
-            ended: 0,
-            edge_type: 0,
-            confidence: 0,
-        };
+        let entry = Entry { neighbor: 1, edge: 4, ended: 0, edge_type: 0, confidence: 0 };
         assert!(!entry.lives_in(4));
         assert!(entry.lives_in(5));
-        let ended = Entry {
-            ended: 9 + 1,
-            ..entry
-        };
-        assert!(
-            ended.lives_in(9),
-            "edge 9 ended it, and is not in a snapshot of 9 edges"
-        );
+        let ended = Entry { ended: 9 + 1, ..entry };
+        assert!(ended.lives_in(9), "edge 9 ended it, and is not in a snapshot of 9 edges");
         assert!(!ended.lives_in(10));
     }
 

@@ -34,10 +34,7 @@ impl BlobHead {
     /// If there are 4 GiB or more: every field has a limit far below.
     pub fn of(bytes: &[u8]) -> BlobHead {
         let size = u32::try_from(bytes.len()).expect("a field is far below 4 GiB");
-        BlobHead {
-            size,
-            checksum: checksum(bytes),
-        }
+        BlobHead { size, checksum: checksum(bytes) }
     }
 
     /// Whether `bytes` are the ones it was made of.

@@ -37,23 +37,14 @@ pub fn decode(region: Region, extent: usize, word: u64) -> Result<Option<u64>, D
     let page = word >> 16;
     if word & 0xffff != check_bits(region, extent, page) || page < HEADER_SIZE / PAGE_SIZE {
         let expected = format!("the checked word of an extent of {}", region.name());
-        return Err(Damage::new(
-            word_offset(region, extent),
-            "an extent's word",
-            word,
-            expected,
-        ));
+        return Err(Damage::new(word_offset(region, extent), "an extent's word", word, expected));
     }
     Ok(Some(page * PAGE_SIZE))
 }
 
 /// Where an extent of `size` bytes may begin at or above `end`.
 pub fn aligned_start(region: Region, size: u64, end: u64) -> u64 {
-    let alignment = if region.is_truth() && size >= GROWTH_UNIT {
-        GROWTH_UNIT
-    } else {
-        PAGE_SIZE
-    };
+    let alignment = if region.is_truth() && size >= GROWTH_UNIT { GROWTH_UNIT } else { PAGE_SIZE };
     end.next_multiple_of(alignment)
 }
 
@@ -99,12 +90,7 @@ pub fn check_all(
                     ));
                 }
             };
-            placed.push(PlacedExtent {
-                region,
-                extent,
-                offset,
-                size,
-            });
+            placed.push(PlacedExtent { region, extent, offset, size });
         }
     }
     placed.sort_by_key(|extent| extent.offset);
@@ -153,12 +139,7 @@ mod tests {
                 _ => 0,
             }
         };
-        assert_eq!(
-            check_all(place(HEADER_SIZE + 65536), Shape::fixed)
-                .unwrap()
-                .len(),
-            2
-        );
+        assert_eq!(check_all(place(HEADER_SIZE + 65536), Shape::fixed).unwrap().len(), 2);
         assert!(check_all(place(HEADER_SIZE + 61440), Shape::fixed).is_err());
     }
 }

@@ -26,12 +26,7 @@ impl Damage {
     #[cold]
     #[inline(never)]
     pub fn new(offset: u64, what: &'static str, found: u64, expected: impl fmt::Display) -> Damage {
-        Damage(Box::new(DamageDetail {
-            offset,
-            what,
-            found,
-            expected: expected.to_string(),
-        }))
+        Damage(Box::new(DamageDetail { offset, what, found, expected: expected.to_string() }))
     }
 
     /// The parts, for a caller that shows them in its own way.
@@ -42,12 +37,7 @@ impl Damage {
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let DamageDetail {
-            offset,
-            what,
-            found,
-            expected,
-        } = &*self.0;
+        let DamageDetail { offset, what, found, expected } = &*self.0;
         write!(
             f,
             "damaged at byte {offset}: {what} is {found}, expected {expected}; \

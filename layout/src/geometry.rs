@@ -122,10 +122,7 @@ impl Region {
 }
 
 fn space_number(space: usize) -> u8 {
-    assert!(
-        space < crate::limits::VECTOR_SPACES_MAX,
-        "vector space {space} does not exist"
-    );
+    assert!(space < crate::limits::VECTOR_SPACES_MAX, "vector space {space} does not exist");
     space as u8
 }
 
@@ -142,10 +139,7 @@ impl Shape {
     /// The shape of a region with units of `stride` bytes, at most [`FIRST_EXTENT_SIZE`].
     pub const fn new(stride: u64) -> Shape {
         assert!(stride > 0 && stride <= FIRST_EXTENT_SIZE);
-        Shape {
-            stride,
-            first_count_log2: (FIRST_EXTENT_SIZE / stride).ilog2(),
-        }
+        Shape { stride, first_count_log2: (FIRST_EXTENT_SIZE / stride).ilog2() }
     }
 
     /// The shape of a region whose unit does not depend on a vector space.

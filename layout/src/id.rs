@@ -38,9 +38,7 @@ pub enum IdForm {
 impl IdForm {
     /// The form whose number is `number`.
     pub fn from_number(number: u8) -> Option<IdForm> {
-        [IdForm::Text, IdForm::Hex, IdForm::Raw, IdForm::Content]
-            .get(usize::from(number))
-            .copied()
+        [IdForm::Text, IdForm::Hex, IdForm::Raw, IdForm::Content].get(usize::from(number)).copied()
     }
 }
 
@@ -109,10 +107,7 @@ impl Id<'_> {
             Id::Hex(key) | Id::Raw(key) => return *key,
             Id::Text(text) => {
                 let mut hasher = blake3::Hasher::new();
-                hasher
-                    .update(namespace.as_bytes())
-                    .update(&[0])
-                    .update(text.as_bytes());
+                hasher.update(namespace.as_bytes()).update(&[0]).update(text.as_bytes());
                 hasher.finalize()
             }
             Id::Content => blake3::hash(content.as_bytes()),
@@ -168,10 +163,7 @@ mod tests {
         let key: [u8; 16] = std::array::from_fn(|i| i as u8);
         assert_eq!(Id::from(digits), Id::Hex(key));
         assert_eq!(key_to_hex(&key), digits);
-        assert_eq!(
-            Id::from("000102030405060708090A0B0C0D0E0F").form(),
-            IdForm::Text
-        );
+        assert_eq!(Id::from("000102030405060708090A0B0C0D0E0F").form(), IdForm::Text);
         assert_eq!(Id::from(&digits[1..]).form(), IdForm::Text);
     }
 

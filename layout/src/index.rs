@@ -29,11 +29,7 @@ pub struct IndexShape {
 }
 
 /// The shape of both indexes of `storage.dat`: segments of 4 KiB.
-pub const INDEX: IndexShape = IndexShape {
-    line_words: 8,
-    segment_lines: 64,
-    probe_lines: 4,
-};
+pub const INDEX: IndexShape = IndexShape { line_words: 8, segment_lines: 64, probe_lines: 4 };
 
 impl IndexShape {
     /// Words of a segment.
@@ -181,10 +177,7 @@ pub fn upsert<M: IndexSpace>(
         memory.ensure_directory(1)?;
         memory.ensure_segments(1)?;
         memory.directory_word(0)?.publish(encode_directory(0, 0));
-        *root = IndexRoot {
-            depth: 0,
-            segments: 1,
-        };
+        *root = IndexRoot { depth: 0, segments: 1 };
     }
     let tag = hash >> 48;
     loop {
@@ -211,10 +204,7 @@ pub fn upsert<M: IndexSpace>(
                 }
             }
             if step >= shape.probe_lines
-                && memory
-                    .line(segment, line)?
-                    .iter()
-                    .any(|word| word.load() == 0)
+                && memory.line(segment, line)?.iter().any(|word| word.load() == 0)
             {
                 break;
             }
@@ -242,13 +232,7 @@ fn split<M: IndexSpace>(
             let word = word.load();
             if let Some(value) = decode(word) {
                 let hash = hash_of(value)?;
-                place(
-                    shape,
-                    memory,
-                    halves[(hash >> depth & 1) as usize],
-                    hash,
-                    word,
-                )?;
+                place(shape, memory, halves[(hash >> depth & 1) as usize], hash, word)?;
             }
         }
     }
@@ -320,14 +304,7 @@ pub fn repair<M: IndexSpace>(
     torn.dedup();
     for lowest in torn {
         let (word, depth) = word_at(lowest)?;
-        split(
-            shape,
-            memory,
-            root,
-            ((word >> 8) - 1, depth),
-            lowest,
-            &hash_of,
-        )?;
+        split(shape, memory, root, ((word >> 8) - 1, depth), lowest, &hash_of)?;
     }
     Ok(())
 }
@@ -342,11 +319,7 @@ fn place<M: IndexSpace>(
 ) -> Result<(), M::Error> {
     for step in 0..shape.segment_lines {
         let line = (shape.line_of(hash) + step) & (shape.segment_lines - 1);
-        if let Some(empty) = memory
-            .line(segment, line)?
-            .iter()
-            .find(|word| word.load() == 0)
-        {
+        if let Some(empty) = memory.line(segment, line)?.iter().find(|word| word.load() == 0) {
             empty.store(word);
             return Ok(());
         }
@@ -388,9 +361,7 @@ mod tests {
         }
         fn line(&self, segment: u64, line: u64) -> Result<&[AtomicU64], &'static str> {
             let start = ((segment * INDEX.segment_lines + line) * INDEX.line_words) as usize;
-            self.segments
-                .get(start..start + INDEX.line_words as usize)
-                .ok_or("segment")
+            self.segments.get(start..start + INDEX.line_words as usize).ok_or("segment")
         }
         fn damaged_directory(&self, _: u64, _: u64) -> &'static str {
             "damaged directory"
@@ -399,20 +370,12 @@ mod tests {
 
     impl IndexSpace for Heap {
         fn ensure_directory(&self, words: u64) -> Result<(), &'static str> {
-            if words as usize <= self.directory.len() {
-                Ok(())
-            } else {
-                Err("directory full")
-            }
+            if words as usize <= self.directory.len() { Ok(()) } else { Err("directory full") }
         }
         fn ensure_segments(&self, segments: u64) -> Result<(), &'static str> {
             *self.ensured.borrow_mut() = segments;
             let room = self.segments.len() as u64 / INDEX.segment_words();
-            if segments <= room {
-                Ok(())
-            } else {
-                Err("segments full")
-            }
+            if segments <= room { Ok(()) } else { Err("segments full") }
         }
         fn full(&self) -> &'static str {
             "full"
@@ -440,15 +403,9 @@ mod tests {
             for key in 0..keys {
                 let value = key + version * 100_000;
                 let same = |old: u64| Ok(old % 100_000 == key);
-                upsert(
-                    INDEX,
-                    &heap,
-                    AllFences,
-                    &mut root,
-                    (hash(key), value),
-                    same,
-                    |v| Ok(hash(v)),
-                )
+                upsert(INDEX, &heap, AllFences, &mut root, (hash(key), value), same, |v| {
+                    Ok(hash(v))
+                })
                 .unwrap();
             }
         }

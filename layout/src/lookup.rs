@@ -27,22 +27,15 @@ pub fn find_concept<'a>(
         return Ok(None);
     }
     let hash = id_hash(view.superblock().hash_seed, namespace, key);
-    find(
-        INDEX,
-        &view.id_index(),
-        AllFences,
-        slot.id_index_depth as u32,
-        hash,
-        |ordinal| {
-            let visible = newest_below(ordinal, slot.records, |at| view.record_previous(at))?;
-            let Some(ordinal) = visible else {
-                return Ok(None);
-            };
-            let record = view.record(ordinal, slot)?;
-            let is_same = record.id == *key && record.namespace == namespace;
-            Ok(is_same.then_some((ordinal, record)))
-        },
-    )
+    find(INDEX, &view.id_index(), AllFences, slot.id_index_depth as u32, hash, |ordinal| {
+        let visible = newest_below(ordinal, slot.records, |at| view.record_previous(at))?;
+        let Some(ordinal) = visible else {
+            return Ok(None);
+        };
+        let record = view.record(ordinal, slot)?;
+        let is_same = record.id == *key && record.namespace == namespace;
+        Ok(is_same.then_some((ordinal, record)))
+    })
 }
 
 /// The newest version in `slot` of the association (source, target, type), tombstones included, and
@@ -56,22 +49,15 @@ pub fn find_edge<'a>(
         return Ok(None);
     }
     let hash = edge_hash(view.superblock().hash_seed, source, target, edge_type);
-    find(
-        INDEX,
-        &view.edge_index(),
-        AllFences,
-        slot.edge_index_depth as u32,
-        hash,
-        |ordinal| {
-            let visible = newest_below(ordinal, slot.edges, |at| view.edge_previous(at))?;
-            let Some(ordinal) = visible else {
-                return Ok(None);
-            };
-            let edge = view.edge(ordinal, slot)?;
-            let is_same = (edge.source, edge.target, edge.edge_type) == (source, target, edge_type);
-            Ok(is_same.then_some((ordinal as u32, edge)))
-        },
-    )
+    find(INDEX, &view.edge_index(), AllFences, slot.edge_index_depth as u32, hash, |ordinal| {
+        let visible = newest_below(ordinal, slot.edges, |at| view.edge_previous(at))?;
+        let Some(ordinal) = visible else {
+            return Ok(None);
+        };
+        let edge = view.edge(ordinal, slot)?;
+        let is_same = (edge.source, edge.target, edge.edge_type) == (source, target, edge_type);
+        Ok(is_same.then_some((ordinal as u32, edge)))
+    })
 }
 
 /// The newest version in `slot` of the concept with that ordinal, tombstones included, and its
@@ -97,12 +83,7 @@ pub fn newest_record<'a>(
     let record = view.record(ordinal, slot)?;
     if record.concept_ordinal != concept_ordinal {
         let (found, expected) = (record.concept_ordinal.into(), concept_ordinal);
-        return Err(Damage::new(
-            0,
-            "the concept of a record that a column names",
-            found,
-            expected,
-        ));
+        return Err(Damage::new(0, "the concept of a record that a column names", found, expected));
     }
     Ok(Some((ordinal, record)))
 }

@@ -165,20 +165,12 @@ mod tests {
 
     #[test]
     fn one_flipped_bit_breaks_the_checksum() {
-        let record = ConceptRecord {
-            id: [7; 16],
-            version: 3,
-            ..Default::default()
-        }
-        .sealed();
+        let record = ConceptRecord { id: [7; 16], version: 3, ..Default::default() }.sealed();
         assert!(record.is_whole());
         for bit in 0..128 * 8 {
             let mut bytes = record.as_bytes().to_vec();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert!(
-                !ConceptRecord::read_from_bytes(&bytes).unwrap().is_whole(),
-                "bit {bit}"
-            );
+            assert!(!ConceptRecord::read_from_bytes(&bytes).unwrap().is_whole(), "bit {bit}");
         }
     }
 

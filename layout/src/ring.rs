@@ -20,11 +20,7 @@ pub struct RingShape {
 }
 
 /// The ring of `storage.dat`: 8 slots of 512 bytes.
-pub const RING: RingShape = RingShape {
-    slots: 8,
-    slot_words: 64,
-    margin: 7,
-};
+pub const RING: RingShape = RingShape { slots: 8, slot_words: 64, margin: 7 };
 
 /// How often a capture is tried before the caller falls back on the snapshot it had.
 pub const CAPTURE_ATTEMPTS: usize = 16;
@@ -42,12 +38,7 @@ impl<'a, W: Word, F: Fences> Ring<'a, W, F> {
     /// The ring over `words`, which holds `slots * slot_words` of them.
     pub fn new(shape: RingShape, commit_seq: &'a W, words: &'a [W], fences: F) -> Self {
         assert_eq!(words.len() as u64, shape.slots * shape.slot_words as u64);
-        Ring {
-            shape,
-            commit_seq,
-            words,
-            fences,
-        }
+        Ring { shape, commit_seq, words, fences }
     }
 
     /// The number of publications so far.
@@ -58,11 +49,7 @@ impl<'a, W: Word, F: Fences> Ring<'a, W, F> {
     /// Publishes `slot` as number `commit_seq`, which must be one more than the last. Writer only.
     pub fn publish(&self, commit_seq: u64, slot: &[u64]) {
         let last = self.commit_seq.load(); // only the writer stores here
-        assert_eq!(
-            last + 1,
-            commit_seq,
-            "publications are numbered without gaps"
-        );
+        assert_eq!(last + 1, commit_seq, "publications are numbered without gaps");
         self.fences.fence(Fence::PublishBeforeFill);
         for (word, value) in self.slot(commit_seq).iter().zip(slot) {
             word.store(*value);

@@ -76,13 +76,7 @@ mod tests {
 
     #[test]
     fn a_copied_file_is_not_of_this_boot_and_inode() {
-        let mark = RunMark {
-            boot_id: [5; 16],
-            device: 1,
-            inode: 2,
-            ..Default::default()
-        }
-        .sealed();
+        let mark = RunMark { boot_id: [5; 16], device: 1, inode: 2, ..Default::default() }.sealed();
         assert!(mark.is_of([5; 16], 1, 2));
         assert!(!mark.is_of([5; 16], 1, 3));
         assert!(!mark.is_of([6; 16], 1, 2));

@@ -126,10 +126,8 @@ impl Slot {
 
     /// The newer of two durable slots, of those that are whole, and its place (0 for A).
     pub fn newest(slots: &[Slot; 2]) -> Option<(usize, &Slot)> {
-        let whole = slots
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| slot.is_whole() && slot.commit_seq > 0);
+        let whole =
+            slots.iter().enumerate().filter(|(_, slot)| slot.is_whole() && slot.commit_seq > 0);
         whole.max_by_key(|(_, slot)| slot.commit_seq)
     }
 }
@@ -171,18 +169,8 @@ mod tests {
 
     #[test]
     fn the_newer_whole_durable_slot_counts() {
-        let a = Slot {
-            commit_seq: 5,
-            records: 1,
-            ..Default::default()
-        }
-        .sealed();
-        let b = Slot {
-            commit_seq: 9,
-            records: 2,
-            ..Default::default()
-        }
-        .sealed();
+        let a = Slot { commit_seq: 5, records: 1, ..Default::default() }.sealed();
+        let b = Slot { commit_seq: 9, records: 2, ..Default::default() }.sealed();
         assert_eq!(Slot::newest(&[a, b]).unwrap().0, 1);
         let torn = Slot { records: 3, ..b };
         assert_eq!(Slot::newest(&[a, torn]).unwrap().0, 0);

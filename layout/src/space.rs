@@ -59,9 +59,7 @@ pub enum Metric {
 impl Metric {
     /// The metric whose number is `number`.
     pub fn from_number(number: u8) -> Option<Metric> {
-        [Metric::Cosine, Metric::Dot, Metric::L2]
-            .get(usize::from(number))
-            .copied()
+        [Metric::Cosine, Metric::Dot, Metric::L2].get(usize::from(number)).copied()
     }
 
     /// Its name on a command line.
@@ -154,34 +152,17 @@ impl SpaceEntry {
                 ))
             }
         };
-        range(
-            "a vector space's number",
-            self.number.into(),
-            index as u64 + 1..=index as u64 + 1,
-        )?;
+        range("a vector space's number", self.number.into(), index as u64 + 1..=index as u64 + 1)?;
         range(
             "a vector space's dimension",
             self.dimension.into(),
             1..=VECTOR_DIMENSION_MAX as u64,
         )?;
-        range(
-            "a vector space's element type",
-            self.element_type.into(),
-            0..=0,
-        )?;
-        range(
-            "a vector space's quantization",
-            self.quantization.into(),
-            0..=0,
-        )?;
+        range("a vector space's element type", self.element_type.into(), 0..=0)?;
+        range("a vector space's quantization", self.quantization.into(), 0..=0)?;
         range("a vector space's M", self.m.into(), 2..=256)?;
         let metric = Metric::from_number(self.metric).ok_or_else(|| {
-            Damage::new(
-                offset,
-                "a vector space's metric",
-                self.metric.into(),
-                "0 to 2",
-            )
+            Damage::new(offset, "a vector space's metric", self.metric.into(), "0 to 2")
         })?;
         let text = |bytes: &[u8]| {
             let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
@@ -232,14 +213,7 @@ mod tests {
         let entry = SpaceEntry::new(2, &space, 9);
         assert_eq!(entry.check(2).unwrap(), space);
         assert!(entry.check(1).is_err());
-        assert!(
-            SpaceEntry {
-                dimension: 385,
-                ..entry
-            }
-            .check(2)
-            .is_err()
-        );
+        assert!(SpaceEntry { dimension: 385, ..entry }.check(2).is_err());
         assert_eq!(space.vector_shape().stride, 1536);
         assert_eq!(space.graph_shape().stride, 576);
     }

@@ -147,9 +147,7 @@ impl UncheckedSuperblock {
     /// The superblock, if this version can read the file.
     pub fn check(&self) -> Result<Superblock, SuperblockError> {
         if self.magic != MAGIC {
-            let found = String::from_utf8_lossy(&self.magic)
-                .escape_default()
-                .to_string();
+            let found = String::from_utf8_lossy(&self.magic).escape_default().to_string();
             return Err(SuperblockError::NotAStore { found });
         }
         let expected = UncheckedSuperblock::new(
@@ -158,17 +156,10 @@ impl UncheckedSuperblock {
             self.created_at,
             self.hash_seed,
         );
-        let damaged = |what, found: u64, expected: u64| SuperblockError::Damaged {
-            what,
-            found,
-            expected,
-        };
+        let damaged =
+            |what, found: u64, expected: u64| SuperblockError::Damaged { what, found, expected };
         if self.checksum != checksum_of(self) {
-            return Err(damaged(
-                "checksum",
-                self.checksum.into(),
-                checksum_of(self).into(),
-            ));
+            return Err(damaged("checksum", self.checksum.into(), checksum_of(self).into()));
         }
         if self.format_major != FORMAT.0 || self.incompat & !INCOMPAT_KNOWN != 0 {
             let found = format!(
@@ -237,27 +228,15 @@ mod tests {
 
         let mut other = block;
         other.magic = *b"SQLite f";
-        assert!(matches!(
-            other.check(),
-            Err(SuperblockError::NotAStore { .. })
-        ));
+        assert!(matches!(other.check(), Err(SuperblockError::NotAStore { .. })));
 
-        let mut newer = UncheckedSuperblock {
-            format_major: 2,
-            ..block
-        };
+        let mut newer = UncheckedSuperblock { format_major: 2, ..block };
         newer.checksum = checksum_of(&newer);
         assert!(matches!(newer.check(), Err(SuperblockError::Newer { .. })));
 
-        let mut feature = UncheckedSuperblock {
-            incompat: 1,
-            ..block
-        };
+        let mut feature = UncheckedSuperblock { incompat: 1, ..block };
         feature.checksum = checksum_of(&feature);
-        assert!(matches!(
-            feature.check(),
-            Err(SuperblockError::Newer { .. })
-        ));
+        assert!(matches!(feature.check(), Err(SuperblockError::Newer { .. })));
 
         for bit in 64..128 * 8 {
             let mut bytes = block.as_bytes().to_vec();

@@ -54,12 +54,8 @@ pub enum SymbolTable {
 
 impl SymbolTable {
     /// All of them, by number.
-    pub const ALL: [SymbolTable; 4] = [
-        SymbolTable::Type,
-        SymbolTable::Kind,
-        SymbolTable::Namespace,
-        SymbolTable::Author,
-    ];
+    pub const ALL: [SymbolTable; 4] =
+        [SymbolTable::Type, SymbolTable::Kind, SymbolTable::Namespace, SymbolTable::Author];
 
     /// The number that the first own name gets.
     pub fn first_number(self) -> u32 {
@@ -79,13 +75,8 @@ impl SymbolTable {
 }
 
 /// The association types that every store has, by number.
-pub const BUILT_IN_TYPES: [&str; 5] = [
-    "semantic",
-    "causal",
-    "temporal",
-    "hierarchical",
-    "compositional",
-];
+pub const BUILT_IN_TYPES: [&str; 5] =
+    ["semantic", "causal", "temporal", "hierarchical", "compositional"];
 /// The number of a store's first own type.
 pub const FIRST_OWN_TYPE: u32 = 16;
 
@@ -93,12 +84,7 @@ pub const FIRST_OWN_TYPE: u32 = 16;
 pub fn encode_symbol(table: SymbolTable, number: u32, name: &str) -> Vec<u8> {
     let size =
         u8::try_from(name.len()).expect("names of symbols are checked before they are written");
-    let mut head = SymbolHead {
-        number,
-        table: table as u8,
-        size,
-        ..Default::default()
-    };
+    let mut head = SymbolHead { number, table: table as u8, size, ..Default::default() };
     head.checksum = symbol_checksum(&head, name.as_bytes());
     let mut bytes = head.as_bytes().to_vec();
     bytes.extend_from_slice(name.as_bytes());
@@ -149,12 +135,7 @@ pub fn read_symbols(
         };
         if head.checksum != symbol_checksum(&head, name) {
             let expected = symbol_checksum(&head, name);
-            return Err(Damage::new(
-                at,
-                "a symbol's checksum",
-                head.checksum.into(),
-                expected,
-            ));
+            return Err(Damage::new(at, "a symbol's checksum", head.checksum.into(), expected));
         }
         visit(table, head.number, text);
         at += symbol_space(text);

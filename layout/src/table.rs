@@ -3,17 +3,9 @@
 /// Reads the rows ``//! | offset | size | `name` | …`` of a source text.
 pub fn rows(source: &str) -> Vec<(usize, usize, String)> {
     let row = |line: &str| {
-        let cells: Vec<&str> = line
-            .strip_prefix("//! |")?
-            .split('|')
-            .map(str::trim)
-            .collect();
+        let cells: Vec<&str> = line.strip_prefix("//! |")?.split('|').map(str::trim).collect();
         let name = cells.get(2)?.strip_prefix('`')?.strip_suffix('`')?;
-        Some((
-            cells[0].parse().ok()?,
-            cells[1].parse().ok()?,
-            name.to_owned(),
-        ))
+        Some((cells[0].parse().ok()?, cells[1].parse().ok()?, name.to_owned()))
     };
     source.lines().filter_map(row).collect()
 }

@@ -33,12 +33,7 @@ pub fn newest_below(
             }
         }
     }
-    Err(Damage::new(
-        0,
-        "the number of versions above the watermark",
-        WALK_BUDGET,
-        "fewer",
-    ))
+    Err(Damage::new(0, "the number of versions above the watermark", WALK_BUDGET, "fewer"))
 }
 
 #[cfg(test)]

@@ -4,10 +4,7 @@
 //! coordinator writes the file; so a plain reference to it is sound. Whatever else lives in the file
 //! is reached as atomic words. A reference is only made of bytes that lie in an extent whose word
 //! was checked, and within the file's real size.
-#![expect(
-    unsafe_code,
-    reason = "the room where bytes below a watermark become typed references"
-)]
+#![expect(unsafe_code, reason = "the room where bytes below a watermark become typed references")]
 
 use std::fs::File;
 use std::sync::OnceLock;
@@ -104,12 +101,7 @@ impl View {
         let extents = Box::new(
             [const { [const { AtomicU64::new(0) }; EXTENTS_MAX] }; Region::KNOWN_END as usize],
         );
-        Ok(View {
-            map,
-            superblock,
-            extents,
-            spaces: Default::default(),
-        })
+        Ok(View { map, superblock, extents, spaces: Default::default() })
     }
 
     /// The mapping.
@@ -133,9 +125,7 @@ impl View {
 
     /// The commit word and the snapshot ring.
     pub fn ring(&self) -> Ring<'_, AtomicU64, AllFences> {
-        let words = self
-            .map
-            .words(RING_OFFSET, RING.slots * RING.slot_words as u64);
+        let words = self.map.words(RING_OFFSET, RING.slots * RING.slot_words as u64);
         Ring::new(
             RING,
             self.header_word(COMMIT_SEQ_OFFSET),
@@ -170,23 +160,16 @@ impl View {
 
     /// Durable slots A and B as they stand; the caller checks them.
     pub fn durable_slots(&self) -> [Slot; 2] {
-        [
-            self.header_copy(DURABLE_SLOTS_OFFSET),
-            self.header_copy(DURABLE_SLOTS_OFFSET + PAGE_SIZE),
-        ]
+        [self.header_copy(DURABLE_SLOTS_OFFSET), self.header_copy(DURABLE_SLOTS_OFFSET + PAGE_SIZE)]
     }
 
     /// A struct of the header, copied word by word, as the coordinator may be writing it.
     fn header_copy<T: FromBytes>(&self, offset: u64) -> T {
         let size = size_of::<T>();
-        let words = self
-            .map
-            .words(offset, size.div_ceil(8) as u64)
-            .expect("the header is in the file");
-        let bytes: Vec<u8> = words
-            .iter()
-            .flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes())
-            .collect();
+        let words =
+            self.map.words(offset, size.div_ceil(8) as u64).expect("the header is in the file");
+        let bytes: Vec<u8> =
+            words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
         T::read_from_bytes(&bytes[..size]).unwrap_or_else(|_| unreachable!("the sizes agree"))
     }
 
@@ -225,19 +208,13 @@ impl View {
             return Err(out_of_region(region, ordinal));
         };
         let known = self.extents[region.index()][extent].load(Ordering::Relaxed);
-        let start = if known == 0 {
-            self.learn_extent(region, extent, ordinal)?
-        } else {
-            known
-        };
+        let start = if known == 0 { self.learn_extent(region, extent, ordinal)? } else { known };
         Ok(start + within)
     }
 
     #[cold]
     fn learn_extent(&self, region: Region, extent: usize, ordinal: u64) -> Result<u64, Damage> {
-        let word = self
-            .header_word(directory::word_offset(region, extent))
-            .load(Ordering::Relaxed);
+        let word = self.header_word(directory::word_offset(region, extent)).load(Ordering::Relaxed);
         let start = directory::decode(region, extent, word)?
             .ok_or_else(|| out_of_region(region, ordinal))?;
         self.extents[region.index()][extent].store(start, Ordering::Relaxed);
@@ -266,9 +243,7 @@ impl View {
         if within + count * 8 > shape.extent_size(extent) {
             return Err(beyond_extent(offset, count * 8));
         }
-        self.map
-            .words(offset, count)
-            .ok_or_else(|| beyond_file(offset, count * 8))
+        self.map.words(offset, count).ok_or_else(|| beyond_file(offset, count * 8))
     }
 
     /// The bytes of `count` units of a truth region, which must lie in one extent.
@@ -281,9 +256,8 @@ impl View {
         count: u64,
     ) -> Result<&[u8], Damage> {
         let offset = self.locate(region, shape, ordinal)?;
-        let (extent, within) = shape
-            .place(ordinal)
-            .ok_or_else(|| out_of_region(region, ordinal))?;
+        let (extent, within) =
+            shape.place(ordinal).ok_or_else(|| out_of_region(region, ordinal))?;
         let size = count * shape.stride;
         if size > shape.extent_size(extent) - within {
             return Err(beyond_extent(offset, size));
@@ -303,12 +277,7 @@ impl View {
     /// The words of record `ordinal`, which may lie above any watermark.
     #[inline]
     pub fn record_words(&self, ordinal: u64) -> Result<&[AtomicU64], Damage> {
-        self.words_of(
-            Region::RECORDS,
-            RECORD_SHAPE,
-            ordinal,
-            RECORD_SHAPE.stride / 8,
-        )
+        self.words_of(Region::RECORDS, RECORD_SHAPE, ordinal, RECORD_SHAPE.stride / 8)
     }
 
     /// 1 + the record before record `ordinal`, which may lie above any watermark; 0: none.
@@ -369,17 +338,8 @@ impl View {
     #[inline]
     pub fn vector(&self, space_index: usize, ordinal: u64, slot: &Slot) -> Result<&[f32], Damage> {
         let space = self.space(space_index)?;
-        below(
-            "a vector's ordinal",
-            ordinal,
-            slot.spaces[space_index].count,
-        )?;
-        let row = self.truth(
-            Region::vectors(space_index),
-            space.vector_shape(),
-            ordinal,
-            1,
-        )?;
+        below("a vector's ordinal", ordinal, slot.spaces[space_index].count)?;
+        let row = self.truth(Region::vectors(space_index), space.vector_shape(), ordinal, 1)?;
         <[f32]>::ref_from_bytes(&row[..space.dimension * 4]).map_err(|_| misaligned(row))
     }
 
@@ -395,12 +355,8 @@ impl View {
         let shape = self.space(space_index)?.vector_shape();
         at_most("a vector's end", end, slot.spaces[space_index].count)?;
         let region = Region::vectors(space_index);
-        let (extent, _) = shape
-            .place(ordinal)
-            .ok_or_else(|| out_of_region(region, ordinal))?;
-        let count = (shape.extent_start(extent + 1))
-            .min(end)
-            .saturating_sub(ordinal);
+        let (extent, _) = shape.place(ordinal).ok_or_else(|| out_of_region(region, ordinal))?;
+        let count = (shape.extent_start(extent + 1)).min(end).saturating_sub(ordinal);
         let rows = self.truth(region, shape, ordinal, count)?;
         let rows = <[f32]>::ref_from_bytes(rows).map_err(|_| misaligned(rows))?;
         Ok((rows, shape.stride as usize / 4))
@@ -415,11 +371,7 @@ impl View {
         slot: &Slot,
     ) -> Result<(u32, f32), Damage> {
         self.space(space_index)?;
-        below(
-            "a vector's ordinal",
-            ordinal,
-            slot.spaces[space_index].count,
-        )?;
+        below("a vector's ordinal", ordinal, slot.spaces[space_index].count)?;
         let word = &self.words_of(Region::vector_columns(space_index), WORD_SHAPE, ordinal, 1)?[0];
         let word = word.load(Ordering::Relaxed);
         Ok((word as u32, f32::from_bits((word >> 32) as u32)))
@@ -438,20 +390,12 @@ impl View {
 
     /// The id index.
     pub fn id_index(&self) -> IndexView<'_> {
-        IndexView {
-            view: self,
-            segments: Region::ID_SEGMENTS,
-            directory: Region::ID_DIRECTORY,
-        }
+        IndexView { view: self, segments: Region::ID_SEGMENTS, directory: Region::ID_DIRECTORY }
     }
 
     /// The edge index.
     pub fn edge_index(&self) -> IndexView<'_> {
-        IndexView {
-            view: self,
-            segments: Region::EDGE_SEGMENTS,
-            directory: Region::EDGE_DIRECTORY,
-        }
+        IndexView { view: self, segments: Region::EDGE_SEGMENTS, directory: Region::EDGE_DIRECTORY }
     }
 }
 
@@ -474,18 +418,13 @@ impl IndexMemory for IndexView<'_> {
 
     #[inline(always)]
     fn line(&self, segment: u64, line: u64) -> Result<&[AtomicU64], Damage> {
-        let at = segment
-            .saturating_mul(INDEX.segment_words())
-            .saturating_add(line * INDEX.line_words);
-        self.view
-            .words_of(self.segments, WORD_SHAPE, at, INDEX.line_words)
+        let at =
+            segment.saturating_mul(INDEX.segment_words()).saturating_add(line * INDEX.line_words);
+        self.view.words_of(self.segments, WORD_SHAPE, at, INDEX.line_words)
     }
 
     fn damaged_directory(&self, at: u64, word: u64) -> Damage {
-        let offset = self
-            .view
-            .locate(self.directory, WORD_SHAPE, at)
-            .unwrap_or(0);
+        let offset = self.view.locate(self.directory, WORD_SHAPE, at).unwrap_or(0);
         Damage::new(
             offset,
             "an index directory word",
@@ -501,11 +440,7 @@ fn typed<T: FromBytes + KnownLayout + Immutable>(bytes: &[u8]) -> Result<&T, Dam
 
 #[inline(always)]
 fn below(what: &'static str, found: u64, limit: u64) -> Result<(), Damage> {
-    if found < limit {
-        Ok(())
-    } else {
-        Err(Damage::new(0, what, found, format!("below {limit}")))
-    }
+    if found < limit { Ok(()) } else { Err(Damage::new(0, what, found, format!("below {limit}"))) }
 }
 
 #[inline(always)]
@@ -529,12 +464,7 @@ fn misaligned(bytes: &[u8]) -> Damage {
 
 #[cold]
 fn out_of_region(region: Region, ordinal: u64) -> Damage {
-    Damage::new(
-        0,
-        "an ordinal",
-        ordinal,
-        format!("one within the extents of {}", region.name()),
-    )
+    Damage::new(0, "an ordinal", ordinal, format!("one within the extents of {}", region.name()))
 }
 
 #[cold]
@@ -544,10 +474,5 @@ fn beyond_extent(offset: u64, size: u64) -> Damage {
 
 #[cold]
 fn beyond_file(offset: u64, size: u64) -> Damage {
-    Damage::new(
-        offset,
-        "the end of an item",
-        offset.saturating_add(size),
-        "within the file",
-    )
+    Damage::new(offset, "the end of an item", offset.saturating_add(size), "within the file")
 }

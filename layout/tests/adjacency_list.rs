@@ -30,12 +30,7 @@ impl List {
         for extent in 0..EXTENTS {
             file.place(Region::ADJACENCY, UNITS, extent);
         }
-        List {
-            view: file.writable_view(),
-            head: 0,
-            units: 0,
-            blocks: Vec::new(),
-        }
+        List { view: file.writable_view(), head: 0, units: 0, blocks: Vec::new() }
     }
 
     /// A list of edges 0, 3, 6, …
@@ -109,9 +104,8 @@ fn entry(edge: u32) -> Entry {
 fn a_list_gives_its_entries_newest_first() {
     for count in [0, 1, 3, 4, 10, 11, 50_000] {
         let list = List::of_edges(count);
-        let read: Vec<Entry> = Entries::new(&list.view, list.head)
-            .collect::<Result<_, _>>()
-            .unwrap();
+        let read: Vec<Entry> =
+            Entries::new(&list.view, list.head).collect::<Result<_, _>>().unwrap();
         let expected: Vec<Entry> = (0..count).rev().map(|at| entry(3 * at)).collect();
         assert!(read == expected, "{count} entries");
     }
@@ -144,10 +138,7 @@ fn every_entry_of_a_list_is_found_and_no_other() {
 fn an_ended_entry_leaves_the_snapshots_that_know_it() {
     let list = List::of_edges(1_000);
     let (block, at) = find_entry(&list.view, list.head, 300).unwrap().unwrap();
-    let ended = Entry {
-        ended: 2_000 + 1,
-        ..entry(300)
-    };
+    let ended = Entry { ended: 2_000 + 1, ..entry(300) };
     block.entry_words(at)[1].store(ended.to_words()[1], Ordering::Release);
 
     assert_eq!(list.find(300), Some(ended));

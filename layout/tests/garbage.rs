@@ -36,9 +36,7 @@ static WHOLE: LazyLock<(Vec<u8>, Slot)> = LazyLock::new(|| {
 
 /// Numbers at which arithmetic and limits go wrong.
 fn number() -> impl Strategy<Value = u64> {
-    let edges = [
-        0, 1, 2, 3, 7, 8, 63, 64, 255, 511, 512, 1023, 1024, 4095, 65535,
-    ];
+    let edges = [0, 1, 2, 3, 7, 8, 63, 64, 255, 511, 512, 1023, 1024, 4095, 65535];
     let wide = (0..64u32).prop_map(|bit| 1 << bit);
     prop_oneof![
         4 => any::<u64>(),
@@ -52,7 +50,7 @@ fn number() -> impl Strategy<Value = u64> {
 
 /// A word as the structures of the file hold it, with wild numbers inside.
 fn word() -> impl Strategy<Value = u64> {
-    let block = (number(), 0..9u64).prop_map(|(unit, log2)| unit % (1 << 12) | log2 << 48);
+    let block = (number(), 0..9u64).prop_map(|(unit, log2)| (unit % (1 << 12)) | log2 << 48);
     let directory = (0..40u64, 0..45u64).prop_map(|(segment, depth)| segment << 8 | depth);
     prop_oneof![2 => number(), 2 => block, 1 => directory]
 }
@@ -62,11 +60,7 @@ fn extent_word() -> impl Strategy<Value = (Region, usize, u64)> {
     let page = prop_oneof![3 => 16..400u64, 1 => 16..1u64 << 48];
     (0..REGIONS_MAX as u8, 0..EXTENTS_MAX, page).prop_map(|(region, extent, page)| {
         let region = Region(region);
-        (
-            region,
-            extent,
-            directory::encode(region, extent, page * 4096),
-        )
+        (region, extent, directory::encode(region, extent, page * 4096))
     })
 }
 
@@ -135,10 +129,7 @@ fn do_harm(bytes: &mut Vec<u8>, harm: &Harm) {
 
 /// A slot of any counts, as nothing but its checksum is proof of them.
 fn slot() -> impl Strategy<Value = Slot> {
-    let counts = vec(
-        prop_oneof![2 => Just(None), 1 => number().prop_map(Some)],
-        SLOT_WORDS,
-    );
+    let counts = vec(prop_oneof![2 => Just(None), 1 => number().prop_map(Some)], SLOT_WORDS);
     counts.prop_map(|counts| {
         let mut words = WHOLE.1.to_words();
         for (word, count) in words.iter_mut().zip(counts) {
@@ -174,9 +165,7 @@ fn read_everything(view: &View, slot: &Slot) {
         let _ = view.edge(ordinal, slot).map(|edge| edge.is_whole());
         let _ = view.edge_previous(ordinal);
         let _ = view.blob(ordinal, slot).map(|bytes| bytes.iter().max());
-        let _ = view
-            .blob_with_head(ordinal, slot)
-            .map(|(head, bytes)| head.matches(bytes));
+        let _ = view.blob_with_head(ordinal, slot).map(|(head, bytes)| head.matches(bytes));
         for size in ORDINALS {
             let bytes = view.symbol_bytes(ordinal, size, slot);
             let _ = bytes.map(|bytes| bytes.iter().max());
@@ -216,9 +205,7 @@ fn read_indexes(view: &View, slot: &Slot) {
     }
     for ordinal in ORDINALS {
         let ids = view.id_index();
-        let _ = ids
-            .directory_word(ordinal)
-            .map(|word| word.load(Ordering::Relaxed));
+        let _ = ids.directory_word(ordinal).map(|word| word.load(Ordering::Relaxed));
         let _ = ids.line(ordinal, 63).map(<[_]>::len);
         ids.damaged_directory(ordinal, 0);
         let depth = ordinal as u32;
@@ -227,7 +214,7 @@ fn read_indexes(view: &View, slot: &Slot) {
 }
 
 fn read_lists(view: &View) {
-    let blocks = ORDINALS.map(|unit| unit % (1 << 48) | unit % 9 << 48);
+    let blocks = ORDINALS.map(|unit| (unit % (1 << 48)) | (unit % 9) << 48);
     let columns = (0..CONCEPTS).filter_map(|concept| view.columns(concept).ok());
     let heads = columns.flat_map(|words| [1, 2].map(|head| words[head].load(Ordering::Relaxed)));
     for head in heads.chain(blocks) {
@@ -235,11 +222,7 @@ fn read_lists(view: &View) {
         for entry in Entries::new(view, head) {
             last = entry.ok();
         }
-        for edge in last
-            .map(|entry| entry.edge)
-            .into_iter()
-            .chain([0, 30, u32::MAX])
-        {
+        for edge in last.map(|entry| entry.edge).into_iter().chain([0, 30, u32::MAX]) {
             let _ = find_entry(view, head, edge).map(|found| found.is_some());
         }
         if let Some(Ok(block)) = BlockRef::decode(head).map(|at| Block::open(view, at)) {
@@ -252,10 +235,7 @@ fn read_lists(view: &View) {
 }
 
 fn cases(count: u32) -> ProptestConfig {
-    ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::with_cases(count)
-    }
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(count) }
 }
 
 #[test]
@@ -265,20 +245,12 @@ fn the_whole_store_reads_without_an_error() {
     let view = file.view().unwrap();
     assert_eq!(view.capture().unwrap(), Some(*slot));
     for concept in 0..CONCEPTS {
-        let (ordinal, record) = find_concept(&view, slot, 0, &key(concept))
-            .unwrap()
-            .unwrap();
+        let (ordinal, record) = find_concept(&view, slot, 0, &key(concept)).unwrap().unwrap();
         assert_eq!(ordinal, u64::from(CONCEPTS + concept));
-        assert_eq!(
-            newest_record(&view, slot, concept).unwrap().unwrap().0,
-            ordinal
-        );
+        assert_eq!(newest_record(&view, slot, concept).unwrap().unwrap().0, ordinal);
         let content = view.blob(record.content.get(), slot).unwrap();
         assert_eq!(content, format!("content {ordinal}").as_bytes());
-        assert_eq!(
-            view.vector(0, concept.into(), slot).unwrap()[0],
-            concept as f32 + 0.5
-        );
+        assert_eq!(view.vector(0, concept.into(), slot).unwrap()[0], concept as f32 + 0.5);
         let words = view.columns(concept).unwrap();
         let list = |head: usize| Entries::new(&view, words[head].load(Ordering::Relaxed));
         assert!(list(1).chain(list(2)).all(|entry| entry.is_ok()));
@@ -290,7 +262,7 @@ fn the_whole_store_reads_without_an_error() {
 }
 
 proptest! {
-    #![proptest_config(cases(500))]
+    #![proptest_config(cases(1_000))]
 
     #[test]
     fn a_damaged_store_gives_errors_or_values(

@@ -1,4 +1,5 @@
-//! A writer dies between any two of its stores; readers go on, and the next writer does.
+//! A writer of an index dies between any two of its stores, and the one who repairs it does too.
+//! Readers go on, and so does the next writer.
 
 mod recorded;
 
@@ -7,11 +8,7 @@ use sutra_layout::index::{IndexRoot, IndexShape, find, repair, upsert};
 use sutra_layout::sync::AllFences;
 
 /// Segments of four words, so that few keys make many splits.
-const SHAPE: IndexShape = IndexShape {
-    line_words: 2,
-    segment_lines: 2,
-    probe_lines: 1,
-};
+const SHAPE: IndexShape = IndexShape { line_words: 2, segment_lines: 2, probe_lines: 1 };
 /// Keys, which are learnt one after the other.
 const KEYS: u64 = 48;
 /// Values are keys plus a multiple of this for their version.
@@ -36,11 +33,7 @@ struct Writer {
     repairs: bool,
 }
 
-const AS_IT_SHIPS: Writer = Writer {
-    seed: 0,
-    order: |stores| stores,
-    repairs: true,
-};
+const AS_IT_SHIPS: Writer = Writer { seed: 0, order: |stores| stores, repairs: true };
 const SEEDS: std::ops::Range<Seed> = 0..8;
 
 impl Writer {
@@ -88,16 +81,41 @@ impl Writer {
             let after = index.image();
             for done in 0..stores.len() {
                 index.restore(&before, &stores[..done]);
-                if let Err(found) = self.after_a_death(&index, root_before, key) {
-                    let place = format!("key {key}, after {done} of {} stores", stores.len());
-                    bad.push(format!("seed {}, {place}: {found}", self.seed));
+                let crashed = index.image();
+                let repair = self.repair_stores(&index, root_before);
+                // The one who repairs dies as well; with none of its stores, it has not come yet.
+                for repaired in 0..=repair.len() {
+                    index.restore(&crashed, &repair[..repaired]);
+                    if let Err(found) = self.after_a_death(&index, root_before, key) {
+                        let place = format!("{done} of {} stores", stores.len());
+                        let place = format!(
+                            "seed {}, key {key}, {place}, {repaired} of the repair",
+                            self.seed
+                        );
+                        bad.push(format!("{place}: {found}"));
+                    }
+                    deaths += 1;
                 }
-                deaths += 1;
             }
             index.restore(&after, &[]);
             index.take_log();
         }
         (deaths, bad)
+    }
+
+    /// What the next writer stores to repair the index.
+    fn repair_stores(self, index: &Recorded, root: IndexRoot) -> Vec<Store> {
+        index.take_log();
+        let _ = self.repair(index, root); // if it fails, so it does in `after_a_death`
+        index.take_log()
+    }
+
+    fn repair(self, index: &Recorded, root: IndexRoot) -> Result<IndexRoot, String> {
+        let mut root = IndexRoot { segments: index.given_out(), ..root };
+        if self.repairs {
+            repair(SHAPE, index, &mut root, |value| Ok(hash(self.seed, value)))?;
+        }
+        Ok(root)
     }
 
     /// `root` is from before the upsert of `key`, in which the writer died.
@@ -106,13 +124,7 @@ impl Writer {
             // Readers strand nowhere, although nobody has come to repair.
             self.look(index, root.depth, key, |_| 0)?;
         }
-        let mut root = IndexRoot {
-            segments: index.given_out(),
-            ..root
-        };
-        if self.repairs {
-            repair(SHAPE, index, &mut root, |value| Ok(hash(self.seed, value)))?;
-        }
+        let mut root = self.repair(index, root)?;
         // The log is replayed and goes on, with updates.
         let end = 2 * KEYS;
         for next in key..end {
@@ -128,10 +140,7 @@ impl Writer {
 fn no_key_is_lost_whichever_store_was_the_writers_last() {
     let mut all_deaths = 0;
     for seed in SEEDS {
-        let writer = Writer {
-            seed,
-            ..AS_IT_SHIPS
-        };
+        let writer = Writer { seed, ..AS_IT_SHIPS };
         let (deaths, bad) = writer.dies_everywhere();
         assert!(bad.is_empty(), "{bad:#?}");
         all_deaths += deaths;
@@ -142,27 +151,20 @@ fn no_key_is_lost_whichever_store_was_the_writers_last() {
 
 /// Asserts that a writer with a planted bug loses keys.
 fn assert_loses(writer: Writer) {
-    let bad: Vec<String> = SEEDS
-        .flat_map(|seed| Writer { seed, ..writer }.dies_everywhere().1)
-        .collect();
+    let bad: Vec<String> =
+        SEEDS.flat_map(|seed| Writer { seed, ..writer }.dies_everywhere().1).collect();
     println!("{} bad deaths, first {:#?}", bad.len(), bad.first());
     assert!(bad.iter().any(|found| found.contains("lost: ")));
 }
 
 #[test]
 fn a_writer_that_goes_on_without_repair_loses_keys() {
-    assert_loses(Writer {
-        repairs: false,
-        ..AS_IT_SHIPS
-    });
+    assert_loses(Writer { repairs: false, ..AS_IT_SHIPS });
 }
 
 /// [`repair`] knows a split that was interrupted by its lowest word, which must be the last to turn.
 /// Readers of a living writer need no order: `loom_index.rs`.
 #[test]
 fn directory_words_turned_from_the_lowest_are_beyond_repair() {
-    assert_loses(Writer {
-        order: lowest_first,
-        ..AS_IT_SHIPS
-    });
+    assert_loses(Writer { order: lowest_first, ..AS_IT_SHIPS });
 }

@@ -90,15 +90,7 @@ impl Index {
     fn find(&self, depth: u32, key: u64) -> Option<u64> {
         let accept = |value: u64| Ok((value % VERSIONS == key).then_some(value));
         let hash = self.setting.hash(key);
-        find(
-            self.setting.shape,
-            &self.words,
-            AllFences,
-            depth,
-            hash,
-            accept,
-        )
-        .unwrap()
+        find(self.setting.shape, &self.words, AllFences, depth, hash, accept).unwrap()
     }
 }
 
@@ -112,11 +104,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
 }
 
 fn settings() -> impl Strategy<Value = Setting> {
-    let small = IndexShape {
-        line_words: 2,
-        segment_lines: 8,
-        probe_lines: 2,
-    };
+    let small = IndexShape { line_words: 2, segment_lines: 8, probe_lines: 2 };
     let shape = prop_oneof![Just(INDEX), Just(small)];
     let tag_mask = prop_oneof![Just(0), Just(1), Just(0xffff)];
     (shape, any::<u64>(), tag_mask).prop_map(|(shape, seed, tag_mask)| Setting {

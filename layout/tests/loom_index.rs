@@ -14,11 +14,7 @@ use model::{LoomFences, LoomWord, violation};
 use recorded::{Place, Recorded, lowest_first};
 
 /// Two lines of one word, and a key goes into its own line or splits the segment.
-const SHAPE: IndexShape = IndexShape {
-    line_words: 1,
-    segment_lines: 2,
-    probe_lines: 1,
-};
+const SHAPE: IndexShape = IndexShape { line_words: 1, segment_lines: 2, probe_lines: 1 };
 /// Words of the largest directory that a story needs.
 const DIRECTORY_WORDS: u64 = 4;
 /// Segments of the longest story: one, and two for each split.
@@ -73,11 +69,8 @@ use Planted::{
     MissingFence, Nothing,
 };
 
-const DOUBLING: Story = Story {
-    before: &[Upsert(A), Publish],
-    meanwhile: &[Upsert(B), Publish],
-    planted: Nothing,
-};
+const DOUBLING: Story =
+    Story { before: &[Upsert(A), Publish], meanwhile: &[Upsert(B), Publish], planted: Nothing };
 const DOUBLING_AGAIN: Story = Story {
     before: &[Upsert(A), Upsert(B), Publish],
     meanwhile: &[Upsert(C), Publish],
@@ -239,10 +232,7 @@ impl Story {
     /// The writer: `steps` after `count` records.
     fn write(self, shared: &Shared, steps: &[Step], root: &mut IndexRoot, count: &mut u64) {
         let keys = self.keys();
-        let index = Index {
-            directory: &shared.directory,
-            shared,
-        };
+        let index = Index { directory: &shared.directory, shared };
         for step in steps {
             let Upsert(key) = *step else {
                 shared.commit.publish(*count << 8 | u64::from(root.depth));
@@ -273,30 +263,21 @@ impl Story {
             };
             shared.directory.iter().map(copy_word).collect::<Vec<_>>()
         });
-        let index = Index {
-            directory: copy.as_ref().unwrap_or(&shared.directory),
-            shared,
-        };
+        let index = Index { directory: copy.as_ref().unwrap_or(&shared.directory), shared };
 
         let commit = shared.commit.load();
         self.fences().fence(Fence::CaptureAfterSequence);
         let (count, global) = (commit >> 8, (commit & 0xff) as u32);
 
-        let found = index::find(
-            SHAPE,
-            &index,
-            self.fences(),
-            depth.min(global),
-            hash(key),
-            |value| {
+        let found =
+            index::find(SHAPE, &index, self.fences(), depth.min(global), hash(key), |value| {
                 let previous_of = |at: u64| Ok(shared.previous[at as usize].load());
                 let visible = newest_below(value, count, previous_of).map_err(|_| "damage")?;
                 Ok(visible.filter(|ordinal| {
                     shared.records[*ordinal as usize].with(|_| ());
                     keys[*ordinal as usize] == key
                 }))
-            },
-        );
+            });
         let held = keys[..count as usize].iter().rposition(|held| *held == key);
         assert_eq!(
             found,
@@ -357,13 +338,8 @@ fn assert_caught(planted: Planted, stories: &[Story]) {
     }
 }
 
-const SPLITS: [Story; 5] = [
-    DOUBLING,
-    DOUBLING_AGAIN,
-    BELOW_GLOBAL_DEPTH,
-    UPDATE_AND_SPLIT,
-    ALL_SPLITS,
-];
+const SPLITS: [Story; 5] =
+    [DOUBLING, DOUBLING_AGAIN, BELOW_GLOBAL_DEPTH, UPDATE_AND_SPLIT, ALL_SPLITS];
 
 /// The story of updates alone does not show it: there the fence after the directory word does the
 /// same service, as it too comes after the load of the commit word.

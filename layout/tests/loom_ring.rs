@@ -25,11 +25,7 @@ struct Publication {
 
 /// The smallest ring: two slots, so a copy is accepted only if the sequence did not move at all.
 const TWO_SLOTS: Publication = Publication {
-    shape: RingShape {
-        slots: 2,
-        slot_words: 2,
-        margin: 1,
-    },
+    shape: RingShape { slots: 2, slot_words: 2, margin: 1 },
     publications: 3,
     captures: 2,
     missing: None,
@@ -38,11 +34,7 @@ const TWO_SLOTS: Publication = Publication {
 
 /// Three slots, so a copy is accepted although the sequence moved by one.
 const THREE_SLOTS: Publication = Publication {
-    shape: RingShape {
-        slots: 3,
-        slot_words: 2,
-        margin: 2,
-    },
+    shape: RingShape { slots: 3, slot_words: 2, margin: 2 },
     publications: 4,
     captures: 1,
     ..TWO_SLOTS
@@ -65,23 +57,18 @@ impl Publication {
                 false => LoomWord::without_release(),
             },
             words: (0..words).map(|_| LoomWord::new()).collect(),
-            truth: (0..self.publications)
-                .map(|_| UnsafeCell::new(()))
-                .collect(),
+            truth: (0..self.publications).map(|_| UnsafeCell::new(())).collect(),
         }
     }
 
     fn ring(self, shared: &Shared) -> Ring<'_, LoomWord, LoomFences> {
-        let fences = LoomFences {
-            missing: self.missing,
-        };
+        let fences = LoomFences { missing: self.missing };
         Ring::new(self.shape, &shared.commit_seq, &shared.words, fences)
     }
 
     fn publish(self, shared: &Shared, commit_seq: u64) {
         shared.truth[commit_seq as usize - 1].with_mut(|_| ());
-        self.ring(shared)
-            .publish(commit_seq, &slot_words(commit_seq));
+        self.ring(shared).publish(commit_seq, &slot_words(commit_seq));
     }
 
     /// The first publication stands before the reader comes, so it always has one to capture.

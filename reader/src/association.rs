@@ -23,11 +23,7 @@ impl<'s> Association<'s> {
         ordinal: u32,
         record: &'s EdgeRecord,
     ) -> Association<'s> {
-        Association {
-            snapshot,
-            ordinal,
-            record,
-        }
+        Association { snapshot, ordinal, record }
     }
 
     /// Its dense number in the store.

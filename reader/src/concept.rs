@@ -108,8 +108,7 @@ impl<'s> Concept<'s> {
         let space = usize::from(self.record.space);
         self.snapshot.space(space).map_err(|_| {
             let expected = "a space of this version";
-            self.snapshot
-                .damaged(Damage::new(0, "a record's space", space as u64, expected))
+            self.snapshot.damaged(Damage::new(0, "a record's space", space as u64, expected))
         })?;
         let slot = self.snapshot.slot();
         let vector = self.snapshot.view().vector(space, row.into(), slot);
@@ -124,8 +123,7 @@ impl<'s> Concept<'s> {
 
     /// Its namespace; empty: the default one.
     pub fn namespace(&self) -> &'s str {
-        self.symbol(SymbolTable::Namespace, self.record.namespace)
-            .unwrap_or_default()
+        self.symbol(SymbolTable::Namespace, self.record.namespace).unwrap_or_default()
     }
 
     /// What kind of concept it is, if that was given.
@@ -241,11 +239,7 @@ pub struct Concepts<'s> {
 impl<'s> Concepts<'s> {
     pub(crate) fn new(snapshot: &'s Snapshot) -> Concepts<'s> {
         let ordinals = 0..snapshot.slot().concepts;
-        Concepts {
-            snapshot,
-            ordinals,
-            damage_left: DAMAGE_BUDGET,
-        }
+        Concepts { snapshot, ordinals, damage_left: DAMAGE_BUDGET }
     }
 }
 
@@ -254,9 +248,8 @@ impl<'s> Iterator for Concepts<'s> {
 
     fn next(&mut self) -> Option<Result<Concept<'s>, ReadError>> {
         let snapshot = self.snapshot;
-        let concept = self
-            .ordinals
-            .find_map(|ordinal| snapshot.concept(ordinal as u32).transpose());
+        let concept =
+            self.ordinals.find_map(|ordinal| snapshot.concept(ordinal as u32).transpose());
         if matches!(concept, Some(Err(_))) {
             self.damage_left -= 1;
             if self.damage_left == 0 {

@@ -105,10 +105,9 @@ impl OpenError {
         match source.kind() {
             io::ErrorKind::NotFound => OpenError::NotFound { path },
             io::ErrorKind::PermissionDenied => OpenError::NotReadable { path },
-            io::ErrorKind::NotADirectory => OpenError::NotAStore {
-                found: "its directory is a file".into(),
-                path,
-            },
+            io::ErrorKind::NotADirectory => {
+                OpenError::NotAStore { found: "its directory is a file".into(), path }
+            }
             _ => OpenError::Io { path, source },
         }
     }
@@ -121,22 +120,19 @@ impl OpenError {
                 path: path.to_owned(),
                 found: format!("it begins with {found:?}, not with SUTRASTO"),
             },
-            ViewError::Superblock(SuperblockError::Newer { found }) => OpenError::Newer {
-                path: path.to_owned(),
-                found,
-            },
-            ViewError::Superblock(SuperblockError::Damaged {
-                what,
-                found,
-                expected,
-            }) => OpenError::Damaged {
-                path: path.to_owned(),
-                offset: sutra_layout::geometry::SUPERBLOCK_OFFSET,
-                what,
-                found,
-                expected: expected.to_string(),
-                remedy,
-            },
+            ViewError::Superblock(SuperblockError::Newer { found }) => {
+                OpenError::Newer { path: path.to_owned(), found }
+            }
+            ViewError::Superblock(SuperblockError::Damaged { what, found, expected }) => {
+                OpenError::Damaged {
+                    path: path.to_owned(),
+                    offset: sutra_layout::geometry::SUPERBLOCK_OFFSET,
+                    what,
+                    found,
+                    expected: expected.to_string(),
+                    remedy,
+                }
+            }
             ViewError::TooShort { found } => OpenError::Damaged {
                 path: path.to_owned(),
                 offset: found,

@@ -65,11 +65,7 @@ impl StoreFile {
         }
         let identity = (metadata.dev(), metadata.ino());
         let view = View::read_only(file).map_err(|error| OpenError::of_view(&path, error))?;
-        Ok(StoreFile {
-            path: path.into(),
-            view,
-            identity,
-        })
+        Ok(StoreFile { path: path.into(), view, identity })
     }
 
     /// Opens the file, checks its header, and gives the newest version that may be believed.
@@ -89,9 +85,7 @@ impl StoreFile {
     /// Checks every word of the extent directory.
     pub(crate) fn check_directory(&self) -> Result<Vec<PlacedExtent>, Damage> {
         let word = |region, extent| {
-            let word = self
-                .view
-                .header_word(directory::word_offset(region, extent));
+            let word = self.view.header_word(directory::word_offset(region, extent));
             let word = word.load(Ordering::Relaxed);
             fence(Ordering::Acquire); // a space is written before its first extent's word
             word
@@ -201,47 +195,22 @@ pub(crate) fn check_slot(slot: &Slot) -> Result<(), Damage> {
     let mut limits = vec![];
     let mut limit = |what, found: u64, max: u64| limits.push((what, found, max));
     limit("a slot's records", slot.records, RECORD_ORDINAL_MAX + 1);
-    limit(
-        "a slot's concepts",
-        slot.concepts,
-        ordinals_max.min(slot.records),
-    );
+    limit("a slot's concepts", slot.concepts, ordinals_max.min(slot.records));
     limit("a slot's live concepts", slot.concepts_live, slot.concepts);
     limit("a slot's edges", slot.edges, ordinals_max);
     limit("a slot's live edges", slot.edges_live, slot.edges);
     limit("a slot's content size", slot.content_size, bytes_max);
     limit("a slot's symbols size", slot.symbols_size, bytes_max);
-    limit(
-        "a slot's id index depth",
-        slot.id_index_depth,
-        DEPTH_MAX.into(),
-    );
-    limit(
-        "a slot's edge index depth",
-        slot.edge_index_depth,
-        DEPTH_MAX.into(),
-    );
-    limit(
-        "a slot's spaces",
-        slot.spaces_count,
-        VECTOR_SPACES_MAX as u64,
-    );
+    limit("a slot's id index depth", slot.id_index_depth, DEPTH_MAX.into());
+    limit("a slot's edge index depth", slot.edge_index_depth, DEPTH_MAX.into());
+    limit("a slot's spaces", slot.spaces_count, VECTOR_SPACES_MAX as u64);
     for (at, space) in slot.spaces.iter().enumerate() {
         let is_made = (at as u64) < slot.spaces_count;
-        limit(
-            "a space's rows",
-            space.count,
-            if is_made { ordinals_max } else { 0 },
-        );
+        limit("a space's rows", space.count, if is_made { ordinals_max } else { 0 });
         limit("a space's indexed rows", space.indexed_count, space.count);
     }
     let above = limits.into_iter().find(|(_, found, max)| found > max);
     above.map_or(Ok(()), |(what, found, max)| {
-        Err(Damage::new(
-            RING_OFFSET,
-            what,
-            found,
-            format!("at most {max}"),
-        ))
+        Err(Damage::new(RING_OFFSET, what, found, format!("at most {max}")))
     })
 }

@@ -60,9 +60,7 @@ fn dot_products_of<const FUSED: bool>(
     products: &mut [f32],
 ) {
     for (row, product) in rows.chunks_exact(stride).zip(products) {
-        *product = sum(query, &row[..query.len()], |sum, a, b| {
-            add_product::<FUSED>(sum, a, b)
-        });
+        *product = sum(query, &row[..query.len()], |sum, a, b| add_product::<FUSED>(sum, a, b));
     }
 }
 
@@ -74,20 +72,15 @@ fn squared_distances_of<const FUSED: bool>(
     squares: &mut [f32],
 ) {
     for (row, square) in rows.chunks_exact(stride).zip(squares) {
-        *square = sum(query, &row[..query.len()], |sum, a, b| {
-            add_product::<FUSED>(sum, a - b, a - b)
-        });
+        *square =
+            sum(query, &row[..query.len()], |sum, a, b| add_product::<FUSED>(sum, a - b, a - b));
     }
 }
 
 /// Without FMA in the processor a fused multiply-add is a slow call, hence the choice.
 #[inline(always)]
 fn add_product<const FUSED: bool>(sum: f32, a: f32, b: f32) -> f32 {
-    if FUSED {
-        a.mul_add(b, sum)
-    } else {
-        sum + a * b
-    }
+    if FUSED { a.mul_add(b, sum) } else { sum + a * b }
 }
 
 #[inline(always)]
@@ -142,12 +135,7 @@ mod tests {
             squared_distances(&query, &rows, stride, &mut results[2]);
             squared_distances_of::<false>(&query, &rows, stride, &mut results[3]);
             for (n, row) in rows.chunks_exact(stride).enumerate() {
-                let pairs = || {
-                    query
-                        .iter()
-                        .zip(row)
-                        .map(|(a, b)| (f64::from(*a), f64::from(*b)))
-                };
+                let pairs = || query.iter().zip(row).map(|(a, b)| (f64::from(*a), f64::from(*b)));
                 let dot: f64 = pairs().map(|(a, b)| a * b).sum();
                 let square: f64 = pairs().map(|(a, b)| (a - b) * (a - b)).sum();
                 for (result, exact) in results.iter().zip([dot, dot, square, square]) {
@@ -161,12 +149,7 @@ mod tests {
     #[test]
     fn places_without_a_row_stay_as_they_are() {
         let mut products = [7.0; 3];
-        dot_products(
-            &[1.0, 1.0],
-            &[1.0, 2.0, 9.0, 3.0, 4.0, 9.0],
-            3,
-            &mut products,
-        );
+        dot_products(&[1.0, 1.0], &[1.0, 2.0, 9.0, 3.0, 4.0, 9.0], 3, &mut products);
         assert_eq!(products, [3.0, 7.0, 7.0]);
     }
 }

@@ -32,11 +32,7 @@ pub struct NearestQuery {
 
 impl Default for NearestQuery {
     fn default() -> NearestQuery {
-        NearestQuery {
-            k: 10,
-            space: 0,
-            exclude: None,
-        }
+        NearestQuery { k: 10, space: 0, exclude: None }
     }
 }
 
@@ -205,12 +201,7 @@ impl Search<'_> {
         let concepts = self.snapshot.slot().concepts;
         if u64::from(owner) >= concepts {
             let expected = format!("below {concepts}");
-            return Err(Damage::new(
-                0,
-                "the owner of a vector",
-                owner.into(),
-                expected,
-            ));
+            return Err(Damage::new(0, "the owner of a vector", owner.into(), expected));
         }
         let record = self.snapshot.present_record(owner)?;
         Ok(record.is_some_and(|record| {

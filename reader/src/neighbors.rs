@@ -116,10 +116,8 @@ impl Snapshot {
             _ => {
                 let mut out = Links::new(self, ordinal, List::Out)?;
                 let mut back = Links::new(self, ordinal, List::In)?;
-                let mut heads = [
-                    out.next_neighbor(query, false)?,
-                    back.next_neighbor(query, true)?,
-                ];
+                let mut heads =
+                    [out.next_neighbor(query, false)?, back.next_neighbor(query, true)?];
                 while found.len() < limit {
                     let edge = |head: &Option<Neighbor>| head.map(|neighbor| neighbor.edge);
                     if edge(&heads[0]) > edge(&heads[1]) {
@@ -234,9 +232,7 @@ impl<'s> Links<'s> {
         skip_itself: bool,
     ) -> Result<Option<Neighbor>, Damage> {
         while let Some(entry) = self.next_entry()? {
-            let is_wanted = query
-                .types
-                .is_none_or(|types| types.contains(&entry.edge_type));
+            let is_wanted = query.types.is_none_or(|types| types.contains(&entry.edge_type));
             if !is_wanted || (skip_itself && entry.neighbor == self.ordinal) {
                 continue;
             }

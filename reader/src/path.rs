@@ -26,10 +26,7 @@ pub struct PathQuery {
 
 impl Default for PathQuery {
     fn default() -> PathQuery {
-        PathQuery {
-            max_depth: 6,
-            direction: Direction::Out,
-        }
+        PathQuery { max_depth: 6, direction: Direction::Out }
     }
 }
 
@@ -126,11 +123,7 @@ impl Snapshot {
                         side.absent.push(node);
                         continue;
                     }
-                    side.steps.push(Step {
-                        node,
-                        parent: parent as u32,
-                        edge: entry.edge,
-                    });
+                    side.steps.push(Step { node, parent: parent as u32, edge: entry.edge });
                     if other.is_marked(node) {
                         let meeting = other.steps.iter().position(|step| step.node == node);
                         // Not there: an absent concept, which this side would have found absent too.
@@ -174,11 +167,7 @@ impl Snapshot {
             let record = self.view().edge(u64::from(*edge), self.slot())?;
             confidence *= record.confidence;
         }
-        Ok(Path {
-            nodes,
-            edges,
-            confidence,
-        })
+        Ok(Path { nodes, edges, confidence })
     }
 }
 
@@ -212,11 +201,7 @@ impl Side {
             self.marks.resize(words, 0);
         }
         self.mark(node);
-        self.steps.push(Step {
-            node,
-            parent: 0,
-            edge: 0,
-        });
+        self.steps.push(Step { node, parent: 0, edge: 0 });
     }
 
     fn frontier_count(&self) -> usize {

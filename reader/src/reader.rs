@@ -55,14 +55,8 @@ impl Reader {
     pub fn open(store_dir: impl AsRef<Path>) -> Result<Reader, OpenError> {
         let store = store_dir.as_ref().to_owned();
         let version = open_version(&store)?;
-        let state = State {
-            version: Arc::new(version),
-            identity_checked_at: Instant::now(),
-        };
-        Ok(Reader {
-            store,
-            state: Mutex::new(state),
-        })
+        let state = State { version: Arc::new(version), identity_checked_at: Instant::now() };
+        Ok(Reader { store, state: Mutex::new(state) })
     }
 
     /// The store's directory, as it was given.
@@ -126,11 +120,7 @@ impl Reader {
 impl State {
     /// Takes the newest published version, if there is a newer one and the writer lets us.
     fn advance(&mut self) -> Result<(), ReadError> {
-        let Version {
-            file,
-            slot,
-            symbols,
-        } = &*self.version;
+        let Version { file, slot, symbols } = &*self.version;
         if file.view.ring().commit_seq() == slot.commit_seq {
             return Ok(());
         }
@@ -164,17 +154,12 @@ impl Version {
         slot: Slot,
         mut symbols: Arc<Symbols>,
     ) -> Result<Version, ReadError> {
-        file.check_counts(&slot)
-            .map_err(|damage| file.damaged(damage))?;
+        file.check_counts(&slot).map_err(|damage| file.damaged(damage))?;
         if !symbols.covers(&slot) {
             let extended = Arc::make_mut(&mut symbols).extend(&file.view, &slot);
             extended.map_err(|damage| file.damaged(damage))?;
         }
-        Ok(Version {
-            file,
-            slot,
-            symbols,
-        })
+        Ok(Version { file, slot, symbols })
     }
 }
 
@@ -186,15 +171,7 @@ pub(crate) fn writer_of(file: &StoreFile) -> WriterStatus {
     WriterStatus {
         alive: age.is_some_and(|age| age <= HEARTBEAT_STALE),
         heartbeat_age: age.unwrap_or(Duration::MAX),
-        pid: if age.is_some() {
-            file.heartbeat_pid()
-        } else {
-            0
-        },
-        epoch: if mark.is_whole() {
-            mark.writer_epoch
-        } else {
-            0
-        },
+        pid: if age.is_some() { file.heartbeat_pid() } else { 0 },
+        epoch: if mark.is_whole() { mark.writer_epoch } else { 0 },
     }
 }

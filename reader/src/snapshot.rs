@@ -221,8 +221,6 @@ impl Snapshot {
     #[inline]
     pub(crate) fn present_record(&self, ordinal: u32) -> Result<Option<&ConceptRecord>, Damage> {
         let newest = lookup::newest_record(self.view(), self.slot(), ordinal)?;
-        Ok(newest
-            .map(|(_, record)| record)
-            .filter(|record| self.is_present(record)))
+        Ok(newest.map(|(_, record)| record).filter(|record| self.is_present(record)))
     }
 }

@@ -86,9 +86,6 @@ impl Snapshot {
         // Another descriptor: an announcement does not conflict with the one that made it.
         let path = &self.file().path;
         let readers = open_file(path).and_then(|file| lock::readers(&file));
-        readers.map_err(|source| ReadError::Io {
-            path: path.clone(),
-            source,
-        })
+        readers.map_err(|source| ReadError::Io { path: path.clone(), source })
     }
 }

@@ -56,10 +56,7 @@ impl Symbols {
         {
             return Some(name);
         }
-        self.tables[table as usize]
-            .by_number
-            .get(&number)
-            .map(AsRef::as_ref)
+        self.tables[table as usize].by_number.get(&number).map(AsRef::as_ref)
     }
 
     /// The number of `name`.
@@ -74,15 +71,8 @@ impl Symbols {
 
     /// Every name of a table with its number, ascending, built-in types included.
     pub(crate) fn all(&self, table: SymbolTable) -> Vec<(u32, &str)> {
-        let built_in: &[&str] = if table == SymbolTable::Type {
-            &BUILT_IN_TYPES
-        } else {
-            &[]
-        };
-        let built_in = built_in
-            .iter()
-            .enumerate()
-            .map(|(at, name)| (at as u32, *name));
+        let built_in: &[&str] = if table == SymbolTable::Type { &BUILT_IN_TYPES } else { &[] };
+        let built_in = built_in.iter().enumerate().map(|(at, name)| (at as u32, *name));
         let own = &self.tables[table as usize].by_number;
         let own = own.iter().map(|(number, name)| (*number, name.as_ref()));
         let mut all: Vec<(u32, &str)> = built_in.chain(own).collect();

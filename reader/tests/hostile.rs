@@ -68,14 +68,7 @@ impl Sample {
         // Written and not published: what a reader must step over.
         for n in 0..10 {
             store.learn(&format!("{n}"), "unpublished");
-            store.associate(
-                n,
-                n + 1,
-                Associate {
-                    edge_type: 1,
-                    ..Associate::default()
-                },
-            );
+            store.associate(n, n + 1, Associate { edge_type: 1, ..Associate::default() });
         }
         let bytes = std::fs::read(store.file_path()).unwrap();
         let used = bytes[HEADER_SIZE as usize..].chunks(4096).enumerate();
@@ -144,10 +137,7 @@ fn ask_snapshot(snapshot: &Snapshot, errors: &mut Vec<String>) {
         note(concept.embedding().err());
         let _ = (concept.namespace(), concept.kind(), concept.author());
         for direction in [Direction::Out, Direction::In, Direction::Both] {
-            let query = NeighborQuery {
-                direction,
-                ..NeighborQuery::default()
-            };
+            let query = NeighborQuery { direction, ..NeighborQuery::default() };
             note(snapshot.neighbors(concept, &query).err());
         }
     }
@@ -158,18 +148,12 @@ fn ask_snapshot(snapshot: &Snapshot, errors: &mut Vec<String>) {
     }
     for pair in found.chunks_exact(2).take(10) {
         for direction in [Direction::Out, Direction::Both] {
-            let query = PathQuery {
-                max_depth: 20,
-                direction,
-            };
+            let query = PathQuery { max_depth: 20, direction };
             note(snapshot.find_path(&pair[0], &pair[1], &query).err());
         }
     }
     for k in [1, 100] {
-        let query = NearestQuery {
-            k,
-            ..NearestQuery::default()
-        };
+        let query = NearestQuery { k, ..NearestQuery::default() };
         if let Err(error @ ReadError::Damaged { .. }) = snapshot.nearest(&[1.0; 8], &query) {
             note(Some(error));
         }
@@ -191,10 +175,7 @@ fn damage() -> impl Strategy<Value = (bool, u64, Change)> {
         any::<u64>(),
         any::<u64>().prop_map(|word| word & 0x00ff_0000_0000_ffff),
     ];
-    let change = prop_oneof![
-        (0..64u8).prop_map(Change::FlipBit),
-        word.prop_map(Change::Word)
-    ];
+    let change = prop_oneof![(0..64u8).prop_map(Change::FlipBit), word.prop_map(Change::Word)];
     (any::<bool>(), any::<u64>(), change)
 }
 
@@ -217,12 +198,7 @@ fn apply(sample: &Sample, (in_header, place, change): &(bool, u64, Change)) {
 
 /// A slot with a right checksum and whatever counts: what no accident makes, but a hostile writer.
 fn hostile_slot(good: Slot) -> impl Strategy<Value = Slot> {
-    let number = prop_oneof![
-        0..300u64,
-        any::<u64>(),
-        Just(u64::MAX),
-        Just(u64::from(u32::MAX))
-    ];
+    let number = prop_oneof![0..300u64, any::<u64>(), Just(u64::MAX), Just(u64::from(u32::MAX))];
     proptest::collection::vec((0..64usize, number), 1..4).prop_map(move |changes| {
         let mut words = good.to_words();
         for (at, number) in changes {
@@ -330,11 +306,7 @@ fn a_list_that_leads_back_into_itself_ends() {
     let hub = snapshot.get("hub").unwrap().unwrap();
     let found = snapshot.neighbors(&hub, &NeighborQuery::default());
     assert!(matches!(found, Err(ReadError::Damaged { .. })));
-    assert!(
-        snapshot
-            .find_path(&hub, &hub, &PathQuery::default())
-            .is_ok()
-    );
+    assert!(snapshot.find_path(&hub, &hub, &PathQuery::default()).is_ok());
 }
 
 #[test]
@@ -368,10 +340,7 @@ fn text_that_is_not_utf8_is_an_error_when_it_is_borrowed() {
     let snapshot = Reader::open(store.path()).unwrap().snapshot().unwrap();
     let bytes = std::fs::read(store.file_path()).unwrap();
     let text = b"ordinary text";
-    let at = bytes
-        .windows(text.len())
-        .position(|window| window == text)
-        .unwrap();
+    let at = bytes.windows(text.len()).position(|window| window == text).unwrap();
     store.put(at as u64 + 3, &[0xff]);
     let a = snapshot.get("a").unwrap().unwrap();
     let error = a.content().unwrap_err();

@@ -38,11 +38,7 @@ fn a_get_in_a_held_snapshot_allocates_nothing() {
     store.make_space(3, Metric::Cosine);
     let vector = [1.0, 2.0, 3.0];
     for n in 0..1000 {
-        let learn = Learn {
-            content: "content",
-            vector: Some(&vector),
-            ..Learn::default()
-        };
+        let learn = Learn { content: "content", vector: Some(&vector), ..Learn::default() };
         store.learn_as(format!("{n}").as_str().into(), learn);
     }
     store.publish();

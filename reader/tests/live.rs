@@ -31,11 +31,7 @@ fn a_waiting_reader_is_woken_by_the_next_publication() {
     let reader = Arc::new(Reader::open(store.path()).unwrap());
     let seen = reader.snapshot().unwrap().commit_seq();
     assert!(!reader.wait_for_update(seen, Duration::ZERO).unwrap());
-    assert!(
-        !reader
-            .wait_for_update(seen, Duration::from_millis(5))
-            .unwrap()
-    );
+    assert!(!reader.wait_for_update(seen, Duration::from_millis(5)).unwrap());
     assert!(reader.wait_for_update(seen - 1, Duration::ZERO).unwrap());
 
     let waiting = Arc::clone(&reader);
@@ -61,16 +57,8 @@ fn waiting_for_what_is_never_written_ends_with_what_is_there() {
     store.publish();
     let reader = Reader::open(store.path()).unwrap();
     assert!(reader.wait_for_lsn(1, Duration::ZERO).is_ok());
-    let timeout = reader
-        .wait_for_lsn(7, Duration::from_millis(5))
-        .unwrap_err();
-    assert!(matches!(
-        timeout,
-        ReadError::Timeout {
-            wanted: 7,
-            published: 1
-        }
-    ));
+    let timeout = reader.wait_for_lsn(7, Duration::from_millis(5)).unwrap_err();
+    assert!(matches!(timeout, ReadError::Timeout { wanted: 7, published: 1 }));
 }
 
 #[test]
@@ -99,10 +87,7 @@ fn a_writer_is_alive_while_its_heart_beats_in_this_boot() {
     assert_eq!(reader.snapshot().unwrap().stats().writer_pid, 0);
 
     store.beat(4121, 0);
-    let other_boot = RunMark {
-        started_at: 1,
-        ..RunMark::default()
-    };
+    let other_boot = RunMark { started_at: 1, ..RunMark::default() };
     store.put(
         sutra_layout::geometry::RUN_MARK_OFFSET,
         zerocopy::IntoBytes::as_bytes(&other_boot.sealed()),

@@ -7,19 +7,12 @@ use support::{Learn, Writer};
 use sutra_reader::{Hit, Metric, NearestQuery, ReadError, Reader};
 
 fn with_vector(vector: &[f32]) -> Learn<'_> {
-    Learn {
-        content: "has a vector",
-        vector: Some(vector),
-        ..Learn::default()
-    }
+    Learn { content: "has a vector", vector: Some(vector), ..Learn::default() }
 }
 
 fn score(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
     let sum = |f: &dyn Fn(f64, f64) -> f64| -> f64 {
-        a.iter()
-            .zip(b)
-            .map(|(a, b)| f(f64::from(*a), f64::from(*b)))
-            .sum()
+        a.iter().zip(b).map(|(a, b)| f(f64::from(*a), f64::from(*b))).sum()
     };
     let dot = sum(&|a, b| a * b);
     match metric {
@@ -53,10 +46,7 @@ fn every_metric_ranks_as_a_sort_of_all_scores_does() {
                 .collect();
             expected.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
             let k = 20;
-            let nearest = NearestQuery {
-                k,
-                ..NearestQuery::default()
-            };
+            let nearest = NearestQuery { k, ..NearestQuery::default() };
             let hits = snapshot.nearest(&query, &nearest).unwrap();
             assert_eq!(hits.len(), k);
             for (hit, expected) in hits.iter().zip(&expected) {
@@ -81,10 +71,7 @@ fn only_the_newest_vector_of_a_present_concept_counts() {
 
     store.learn_as("a".into(), with_vector(&at(10.0)));
     store.forget("b");
-    let brief = Learn {
-        expires_at: 1,
-        ..with_vector(&[0.0, 0.0])
-    };
+    let brief = Learn { expires_at: 1, ..with_vector(&[0.0, 0.0]) };
     store.learn_as("brief".into(), brief);
     store.learn("c", "has no vector any more");
     let d = store.learn_as("d".into(), with_vector(&at(4.0)));
@@ -93,30 +80,12 @@ fn only_the_newest_vector_of_a_present_concept_counts() {
 
     let hit = |ordinal, score| Hit { ordinal, score };
     let origin = [0.0, 0.0];
-    let all = NearestQuery {
-        k: usize::MAX,
-        ..NearestQuery::default()
-    };
-    assert_eq!(
-        before.nearest(&origin, &all).unwrap(),
-        [hit(a, -1.0), hit(b, -2.0), hit(c, -3.0)]
-    );
-    assert_eq!(
-        after.nearest(&origin, &all).unwrap(),
-        [hit(d, -4.0), hit(a, -10.0)]
-    );
-    let without = NearestQuery {
-        exclude: Some(d),
-        k: 1,
-        ..all
-    };
+    let all = NearestQuery { k: usize::MAX, ..NearestQuery::default() };
+    assert_eq!(before.nearest(&origin, &all).unwrap(), [hit(a, -1.0), hit(b, -2.0), hit(c, -3.0)]);
+    assert_eq!(after.nearest(&origin, &all).unwrap(), [hit(d, -4.0), hit(a, -10.0)]);
+    let without = NearestQuery { exclude: Some(d), k: 1, ..all };
     assert_eq!(after.nearest(&origin, &without).unwrap(), [hit(a, -10.0)]);
-    assert_eq!(
-        after
-            .nearest(&origin, &NearestQuery { k: 0, ..all })
-            .unwrap(),
-        []
-    );
+    assert_eq!(after.nearest(&origin, &NearestQuery { k: 0, ..all }).unwrap(), []);
 }
 
 #[test]
@@ -125,17 +94,11 @@ fn equally_near_concepts_come_by_ordinal_whichever_row_is_first() {
     store.make_space(3, Metric::Dot);
     let ordinals: Vec<u32> = (0..40).map(|n| store.learn(&format!("{n}"), "")).collect();
     for n in ordinals.iter().rev() {
-        store.learn_as(
-            format!("{n}").as_str().into(),
-            with_vector(&[1.0, 2.0, 3.0]),
-        );
+        store.learn_as(format!("{n}").as_str().into(), with_vector(&[1.0, 2.0, 3.0]));
     }
     store.publish();
     let snapshot = Reader::open(store.path()).unwrap().snapshot().unwrap();
-    let query = NearestQuery {
-        k: 7,
-        ..NearestQuery::default()
-    };
+    let query = NearestQuery { k: 7, ..NearestQuery::default() };
     let hits = snapshot.nearest(&[1.0, 1.0, 1.0], &query).unwrap();
     let found: Vec<u32> = hits.iter().map(|hit| hit.ordinal).collect();
     assert_eq!(found, ordinals[..7]);
@@ -146,10 +109,7 @@ fn a_vector_that_cannot_be_compared_is_refused_by_name() {
     let mut store = Writer::create();
     let empty = Reader::open(store.path()).unwrap();
     let query = NearestQuery::default();
-    assert_eq!(
-        empty.snapshot().unwrap().nearest(&[1.0], &query).unwrap(),
-        []
-    );
+    assert_eq!(empty.snapshot().unwrap().nearest(&[1.0], &query).unwrap(), []);
 
     store.make_space(2, Metric::Cosine);
     store.make_space(2, Metric::Dot);
@@ -162,32 +122,12 @@ fn a_vector_that_cannot_be_compared_is_refused_by_name() {
     };
     assert!(matches!(
         refused(&[1.0], 0),
-        ReadError::WrongDimension {
-            space: 0,
-            found: 1,
-            expected: 2
-        }
+        ReadError::WrongDimension { space: 0, found: 1, expected: 2 }
     ));
-    assert!(matches!(
-        refused(&[0.0, f32::NAN], 1),
-        ReadError::NotFinite { at: 1, .. }
-    ));
-    assert!(matches!(
-        refused(&[f32::INFINITY, 0.0], 0),
-        ReadError::NotFinite { at: 0, .. }
-    ));
+    assert!(matches!(refused(&[0.0, f32::NAN], 1), ReadError::NotFinite { at: 1, .. }));
+    assert!(matches!(refused(&[f32::INFINITY, 0.0], 0), ReadError::NotFinite { at: 0, .. }));
     assert!(matches!(refused(&[0.0, -0.0], 0), ReadError::ZeroVector));
-    assert!(
-        snapshot
-            .nearest(&[0.0, 0.0], &NearestQuery { space: 1, ..query })
-            .is_ok()
-    );
-    assert!(matches!(
-        refused(&[1.0, 0.0], 2),
-        ReadError::NoSuchSpace { space: 2, count: 2 }
-    ));
-    assert!(matches!(
-        refused(&[1.0], usize::MAX),
-        ReadError::NoSuchSpace { .. }
-    ));
+    assert!(snapshot.nearest(&[0.0, 0.0], &NearestQuery { space: 1, ..query }).is_ok());
+    assert!(matches!(refused(&[1.0, 0.0], 2), ReadError::NoSuchSpace { space: 2, count: 2 }));
+    assert!(matches!(refused(&[1.0], usize::MAX), ReadError::NoSuchSpace { .. }));
 }

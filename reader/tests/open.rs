@@ -57,10 +57,7 @@ fn what_is_no_store_is_told_from_a_store_that_is_cut() {
     for size in [1, 8, 127, 128, 4096, HEADER_SIZE - 1] {
         let cut = copied(&store, |file| file.set_len(size).unwrap());
         let error = refusal(&cut);
-        assert!(
-            matches!(error, OpenError::Damaged { .. }),
-            "{size}: {error}"
-        );
+        assert!(matches!(error, OpenError::Damaged { .. }), "{size}: {error}");
     }
 }
 
@@ -109,19 +106,10 @@ fn a_newer_format_is_told_from_damage() {
     let mut block = UncheckedSuperblock::new([9; 16], 1, 1, 0x5eed);
     block.format_major = 2;
     block.checksum = sutra_layout::checksum::checksum_of(&block);
-    let newer = copied(&store, |file| {
-        file.write_all_at(block.as_bytes(), 0).unwrap()
-    });
+    let newer = copied(&store, |file| file.write_all_at(block.as_bytes(), 0).unwrap());
     assert!(matches!(refusal(&newer), OpenError::Newer { .. }));
     let flipped = copied(&store, |file| file.write_all_at(&[0xff], 30).unwrap());
-    assert!(matches!(
-        refusal(&flipped),
-        OpenError::Damaged {
-            offset: 0,
-            what: "checksum",
-            ..
-        }
-    ));
+    assert!(matches!(refusal(&flipped), OpenError::Damaged { offset: 0, what: "checksum", .. }));
 }
 
 #[test]
@@ -129,26 +117,14 @@ fn a_damaged_directory_names_its_byte() {
     let store = store_of_one();
     store.put(DIRECTORY_OFFSET, &[0x55; 8]);
     let error = Reader::open(store.path()).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            OpenError::Damaged {
-                offset: DIRECTORY_OFFSET,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, OpenError::Damaged { offset: DIRECTORY_OFFSET, .. }), "{error}");
     assert!(error.to_string().contains("sutra verify"), "{error}");
 }
 
 #[test]
 fn a_copy_opens_after_a_clean_stop_only() {
     let mut store = store_of_one();
-    assert!(
-        Reader::open(store.path()).is_ok(),
-        "this very file is of this boot"
-    );
+    assert!(Reader::open(store.path()).is_ok(), "this very file is of this boot");
     let copy = copied(&store, |_| ());
     let error = refusal(&copy);
     assert!(matches!(error, OpenError::NeedsRecovery { .. }), "{error}");
@@ -164,10 +140,7 @@ fn a_copy_opens_after_a_clean_stop_only() {
     store.learn("b", "later");
     store.publish();
     store.checkpoint(0);
-    assert!(matches!(
-        refusal(&copied(&store, |_| ())),
-        OpenError::NeedsRecovery { .. }
-    ));
+    assert!(matches!(refusal(&copied(&store, |_| ())), OpenError::NeedsRecovery { .. }));
 }
 
 #[test]
@@ -176,8 +149,7 @@ fn a_clean_copy_without_a_ring_opens_at_its_checkpoint() {
     store.checkpoint(Slot::CLEAN);
     let commit_page = sutra_layout::geometry::COMMIT_SEQ_OFFSET;
     let copy = copied(&store, |file| {
-        file.write_all_at(&[0; 2 * PAGE_SIZE as usize], commit_page)
-            .unwrap();
+        file.write_all_at(&[0; 2 * PAGE_SIZE as usize], commit_page).unwrap();
     });
     let snapshot = Reader::open(copy.path()).unwrap().snapshot().unwrap();
     assert!(snapshot.contains("a").unwrap());
@@ -186,10 +158,7 @@ fn a_clean_copy_without_a_ring_opens_at_its_checkpoint() {
 #[test]
 fn a_poisoned_store_needs_recovery_even_in_its_own_boot() {
     let store = store_of_one();
-    store.mark_run(RunMark {
-        flags: RunMark::POISONED,
-        ..RunMark::default()
-    });
+    store.mark_run(RunMark { flags: RunMark::POISONED, ..RunMark::default() });
     let error = Reader::open(store.path()).unwrap_err();
     assert!(matches!(error, OpenError::NeedsRecovery { .. }), "{error}");
 }
@@ -224,10 +193,7 @@ fn a_slot_of_impossible_counts_is_damage() {
 #[test]
 fn a_store_that_nothing_was_published_to_is_empty() {
     let store = Writer::create();
-    let pages = [
-        sutra_layout::geometry::COMMIT_SEQ_OFFSET,
-        DURABLE_SLOTS_OFFSET,
-    ];
+    let pages = [sutra_layout::geometry::COMMIT_SEQ_OFFSET, DURABLE_SLOTS_OFFSET];
     for page in pages {
         store.put(page, &[0; 2 * PAGE_SIZE as usize]);
     }

@@ -59,10 +59,7 @@ fn a_sound_store_that_needs_recovery_is_checked_at_its_checkpoint() {
     store.checkpoint(0);
     let copy = tempfile::tempdir().unwrap();
     std::fs::copy(store.file_path(), copy.path().join("storage.dat")).unwrap();
-    assert!(matches!(
-        Reader::open(copy.path()),
-        Err(OpenError::NeedsRecovery { .. })
-    ));
+    assert!(matches!(Reader::open(copy.path()), Err(OpenError::NeedsRecovery { .. })));
     let report = verify::quick(copy.path()).unwrap();
     assert!(report.is_sound(), "{report:#?}");
     let detail = |name| {
@@ -88,37 +85,27 @@ fn what_is_missing_or_no_store_is_told() {
 fn each_damaged_place_is_named_by_its_check() {
     let spoilt: [(&[&str], fn(&mut Writer)); 12] = [
         (&["superblock"], |store| store.put(20, &[0x77])),
-        (
-            &["directory", "counts", "index roots", "concepts"],
-            |store| {
-                let word = sutra_layout::directory::word_offset(Region::ID_SEGMENTS, 0);
-                store.put(word, &[0x77; 8]);
-            },
-        ),
+        (&["directory", "counts", "index roots", "concepts"], |store| {
+            let word = sutra_layout::directory::word_offset(Region::ID_SEGMENTS, 0);
+            store.put(word, &[0x77; 8]);
+        }),
         (&["run mark"], |store| {
             store.checkpoint(Slot::CLEAN);
             store.put(RUN_MARK_OFFSET, &[0x77]);
         }),
         (&["run mark"], |store| {
             let flags = RunMark::POISONED;
-            store.mark_run(RunMark {
-                flags,
-                ..RunMark::default()
-            });
+            store.mark_run(RunMark { flags, ..RunMark::default() });
         }),
         (&["durable slots"], |store| {
             store.put(DURABLE_SLOTS_OFFSET, &[0x77; 2 * PAGE_SIZE as usize]);
         }),
-        (&["published slot"], |store| {
-            store.put(RING_OFFSET, &[0x77; 4096])
-        }),
+        (&["published slot"], |store| store.put(RING_OFFSET, &[0x77; 4096])),
         (&["counts"], |store| {
             store.slot.records = 1 << 40;
             store.publish_slot(store.slot);
         }),
-        (&["counts", "vector spaces"], |store| {
-            store.put(SPACES_OFFSET, &[0x77])
-        }),
+        (&["counts", "vector spaces"], |store| store.put(SPACES_OFFSET, &[0x77])),
         (&["symbols"], |store| {
             let symbol = store.locate(Region::SYMBOLS, 0);
             store.put(symbol + 12, b"x");
@@ -156,8 +143,5 @@ fn a_damaged_directory_word_is_shown_with_its_byte() {
     let report = verify::quick(store.path()).unwrap();
     let problem = report.checks[1].problem.as_ref().unwrap();
     let damage = Damage::new(DIRECTORY_OFFSET, "", 0, "").to_string();
-    assert!(
-        problem.starts_with(&damage[..damage.find(':').unwrap()]),
-        "{problem}"
-    );
+    assert!(problem.starts_with(&damage[..damage.find(':').unwrap()]), "{problem}");
 }

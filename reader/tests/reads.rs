@@ -33,10 +33,7 @@ fn a_learnt_concept_is_read_back_byte_for_byte() {
     assert_eq!(wolf.content().unwrap(), learn.content);
     assert_eq!(wolf.metadata().unwrap(), learn.metadata);
     assert_eq!(wolf.embedding().unwrap(), Some(&vector[..]));
-    assert_eq!(
-        (wolf.kind(), wolf.author()),
-        (Some("animal"), Some("importer"))
-    );
+    assert_eq!((wolf.kind(), wolf.author()), (Some("animal"), Some("importer")));
     assert_eq!((wolf.strength(), wolf.confidence()), (0.5, 0.75));
     assert_eq!((wolf.namespace(), wolf.expires_at()), ("", None));
     assert_eq!((wolf.version(), wolf.lsn(), wolf.born_lsn()), (1, 1, 1));
@@ -49,10 +46,7 @@ fn every_form_of_id_finds_its_concept() {
     let mut store = Writer::create();
     let digits = "00ff00ff00ff00ff00ff00ff00ff00ff";
     let key = [7; 16];
-    let learn = |content| Learn {
-        content,
-        ..Learn::default()
-    };
+    let learn = |content| Learn { content, ..Learn::default() };
     store.learn_as(digits.into(), learn("hex"));
     store.learn_as(key.into(), learn("raw"));
     store.learn_as(Id::Content, learn("content"));
@@ -65,15 +59,7 @@ fn every_form_of_id_finds_its_concept() {
     let raw = snapshot.get(key).unwrap().unwrap();
     assert_eq!(raw.id().unwrap(), ConceptId::Raw(key));
     let shown = raw.id().unwrap().to_string();
-    assert_eq!(
-        snapshot
-            .get(shown.as_str())
-            .unwrap()
-            .unwrap()
-            .content()
-            .unwrap(),
-        "raw"
-    );
+    assert_eq!(snapshot.get(shown.as_str()).unwrap().unwrap().content().unwrap(), "raw");
 
     let hash = Id::Content.key("", "content");
     let content = snapshot.get(hash).unwrap().unwrap();
@@ -89,11 +75,7 @@ fn namespaces_keep_equal_ids_apart() {
     let mut store = Writer::create();
     store.name_symbol(SymbolTable::Namespace, 1, "zoo");
     store.learn("fox", "anywhere");
-    let learn = Learn {
-        namespace: ("zoo", 1),
-        content: "in the zoo",
-        ..Learn::default()
-    };
+    let learn = Learn { namespace: ("zoo", 1), content: "in the zoo", ..Learn::default() };
     store.learn_as("fox".into(), learn);
     store.publish();
 
@@ -121,11 +103,7 @@ fn a_snapshot_sees_neither_the_unpublished_nor_the_later() {
     let unpublished = reader.snapshot().unwrap();
     for snapshot in [&before, &unpublished] {
         let a = snapshot.get("a").unwrap().unwrap();
-        assert_eq!(
-            a.content().unwrap(),
-            "first",
-            "a published key does not vanish"
-        );
+        assert_eq!(a.content().unwrap(), "first", "a published key does not vanish");
         assert!(!snapshot.contains("b").unwrap());
         assert_eq!(snapshot.concepts().count(), 1);
     }
@@ -135,10 +113,7 @@ fn a_snapshot_sees_neither_the_unpublished_nor_the_later() {
     let a = after.get("a").unwrap().unwrap();
     assert_eq!((a.content().unwrap(), a.version()), ("second", 2));
     assert!(after.contains("b").unwrap());
-    assert_eq!(
-        before.get("a").unwrap().unwrap().content().unwrap(),
-        "first"
-    );
+    assert_eq!(before.get("a").unwrap().unwrap().content().unwrap(), "first");
     assert!(after.commit_seq() > before.commit_seq());
 }
 
@@ -148,21 +123,15 @@ fn forgotten_and_expired_concepts_are_absent() {
     store.learn("kept", "kept");
     store.learn("gone", "gone");
     store.forget("gone");
-    let expiring = |expires_at| Learn {
-        content: "brief",
-        expires_at,
-        ..Learn::default()
-    };
+    let expiring = |expires_at| Learn { content: "brief", expires_at, ..Learn::default() };
     store.learn_as("expired".into(), expiring(1));
     store.learn_as("expires later".into(), expiring(u64::MAX));
     store.publish();
 
     let reader = Reader::open(store.path()).unwrap();
     let snapshot = reader.snapshot().unwrap();
-    let ids: Vec<String> = snapshot
-        .concepts()
-        .map(|concept| concept.unwrap().id().unwrap().to_string())
-        .collect();
+    let ids: Vec<String> =
+        snapshot.concepts().map(|concept| concept.unwrap().id().unwrap().to_string()).collect();
     assert_eq!(ids, ["kept", "expires later"]);
     for id in ["gone", "expired"] {
         assert!(!snapshot.contains(id).unwrap(), "{id}");
@@ -175,10 +144,7 @@ fn forgotten_and_expired_concepts_are_absent() {
 fn a_placeholder_is_empty() {
     let mut store = Writer::create();
     store.learn("first", "bytes at the start of the region");
-    let learn = Learn {
-        flags: ConceptRecord::PLACEHOLDER,
-        ..Learn::default()
-    };
+    let learn = Learn { flags: ConceptRecord::PLACEHOLDER, ..Learn::default() };
     store.learn_as("named".into(), learn);
     store.publish();
     let reader = Reader::open(store.path()).unwrap();

@@ -59,10 +59,7 @@ pub fn run(args: &AssociateArgs) -> Outcome {
     let associate = Associate {
         source: Id::from(&args.source),
         target: Id::from(&args.target),
-        kind: args
-            .kind
-            .parse()
-            .map_or(TypeRef::Name(&args.kind), TypeRef::Number),
+        kind: args.kind.parse().map_or(TypeRef::Name(&args.kind), TypeRef::Number),
         confidence: args.confidence,
         weight: args.weight,
         create_missing: args.create_missing,
@@ -71,23 +68,11 @@ pub fn run(args: &AssociateArgs) -> Outcome {
     let mut batch = Batch::new();
     batch.associate(&associate).map_err(Failure::usage)?;
     let lsn = write(&mut store::connect(&args.writer)?, &batch, args.write)?;
-    let AssociateArgs {
-        source,
-        target,
-        kind,
-        ..
-    } = args;
+    let AssociateArgs { source, target, kind, .. } = args;
     if args.output.json {
-        output::json(&Associated {
-            source,
-            target,
-            kind,
-            lsn,
-        })?;
+        output::json(&Associated { source, target, kind, lsn })?;
     } else {
-        output::print(&output::plain(&format!(
-            "{source} -{kind}-> {target} at LSN {lsn}\n"
-        )))?;
+        output::print(&output::plain(&format!("{source} -{kind}-> {target} at LSN {lsn}\n")))?;
     }
     Ok(Exit::Done)
 }

@@ -130,21 +130,15 @@ pub fn write(client: &mut Client, batch: &Batch, args: WriteArgs) -> Result<u64,
 
 fn read_content() -> Result<String, Failure> {
     let mut content = String::new();
-    stdin()
-        .take(CONTENT_SIZE_MAX as u64 + 1)
-        .read_to_string(&mut content)
-        .map_err(|error| {
-            Failure::usage(format!("standard input cannot be read as UTF-8 ({error})"))
-        })?;
+    stdin().take(CONTENT_SIZE_MAX as u64 + 1).read_to_string(&mut content).map_err(|error| {
+        Failure::usage(format!("standard input cannot be read as UTF-8 ({error})"))
+    })?;
     Ok(content)
 }
 
 fn read_vector(path: &Path) -> Result<Vec<f32>, Failure> {
     let file = File::open(path).map_err(|error| {
-        Failure::usage(format!(
-            "{} cannot be read ({error}); give an .npy file",
-            path.display()
-        ))
+        Failure::usage(format!("{} cannot be read ({error}); give an .npy file", path.display()))
     })?;
     let mut rows =
         Rows::new(path.display().to_string(), BufReader::new(file)).map_err(Failure::usage)?;

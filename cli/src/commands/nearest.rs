@@ -80,11 +80,7 @@ pub fn run(args: &NearestArgs) -> Outcome {
     match (&args.query.like, &args.query.vector) {
         (Some(id), _) => {
             let rows = like(&snapshot, &args.reader.store, id, k)?;
-            if args.output.json {
-                output::json(&rows)?
-            } else {
-                print_hits(rows)?
-            }
+            if args.output.json { output::json(&rows)? } else { print_hits(rows)? }
         }
         (None, Some(path)) => {
             let mut queries = open(path)?;
@@ -96,15 +92,12 @@ pub fn run(args: &NearestArgs) -> Outcome {
             match (args.output.json, is_list) {
                 (true, true) => output::json(&lists)?,
                 (true, false) => output::json(&lists[0])?,
-                (false, _) => lists
-                    .into_iter()
-                    .enumerate()
-                    .try_for_each(|(number, rows)| {
-                        if is_list {
-                            output::print(&format!("query {number}\n"))?;
-                        }
-                        print_hits(rows)
-                    })?,
+                (false, _) => lists.into_iter().enumerate().try_for_each(|(number, rows)| {
+                    if is_list {
+                        output::print(&format!("query {number}\n"))?;
+                    }
+                    print_hits(rows)
+                })?,
             }
         }
         (None, None) => unreachable!("the parser requires one of --like and --vector"),
@@ -121,9 +114,7 @@ fn like<'s>(
 ) -> Result<Vec<HitRow<'s>>, Failure> {
     let concept = store::concept(snapshot, store, id)?;
     let embedding = concept.embedding()?.ok_or_else(|| {
-        Failure::not_found(format!(
-            "the concept {id:?} has no vector; give one with --vector"
-        ))
+        Failure::not_found(format!("the concept {id:?} has no vector; give one with --vector"))
     })?;
     search(snapshot, embedding, k, Some(concept.ordinal()))
 }
@@ -134,11 +125,7 @@ fn search<'s>(
     k: usize,
     exclude: Option<u32>,
 ) -> Result<Vec<HitRow<'s>>, Failure> {
-    let query = NearestQuery {
-        k,
-        exclude,
-        ..NearestQuery::default()
-    };
+    let query = NearestQuery { k, exclude, ..NearestQuery::default() };
     snapshot
         .nearest(vector, &query)?
         .iter()
@@ -163,12 +150,8 @@ fn open(path: &Path) -> Result<Rows<BufReader<Box<dyn Read>>>, Failure> {
 }
 
 fn print_hits(rows: Vec<HitRow<'_>>) -> Result<(), Failure> {
-    let rows = rows.into_iter().map(|row| {
-        [
-            format!("{:.4}", row.score),
-            row.id,
-            output::short(row.content, 100),
-        ]
-    });
+    let rows = rows
+        .into_iter()
+        .map(|row| [format!("{:.4}", row.score), row.id, output::short(row.content, 100)]);
     output::table(["score", "id", "content"], rows)
 }

@@ -134,20 +134,15 @@ pub fn run(args: &NeighborsArgs) -> Outcome {
 
 /// A type's name, or its number where it has none.
 pub fn type_text(snapshot: &Snapshot, number: u16) -> String {
-    snapshot
-        .type_name(number)
-        .map_or_else(|| number.to_string(), str::to_owned)
+    snapshot.type_name(number).map_or_else(|| number.to_string(), str::to_owned)
 }
 
 fn type_number(snapshot: &Snapshot, text: &str) -> Result<u16, Failure> {
-    snapshot
-        .type_number(text)
-        .or_else(|| text.parse().ok())
-        .ok_or_else(|| {
-            let known: Vec<&str> = snapshot.types().into_iter().map(|(_, name)| name).collect();
-            Failure::not_found(format!(
-                "no association of this store has the type {text:?}; it has {}",
-                known.join(", ")
-            ))
-        })
+    snapshot.type_number(text).or_else(|| text.parse().ok()).ok_or_else(|| {
+        let known: Vec<&str> = snapshot.types().into_iter().map(|(_, name)| name).collect();
+        Failure::not_found(format!(
+            "no association of this store has the type {text:?}; it has {}",
+            known.join(", ")
+        ))
+    })
 }

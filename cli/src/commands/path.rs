@@ -129,10 +129,7 @@ pub fn run(args: &PathArgs) -> Outcome {
     let snapshot = args.reader.snapshot()?;
     let from = store::concept(&snapshot, &args.reader.store, &args.from)?;
     let to = store::concept(&snapshot, &args.reader.store, &args.to)?;
-    let query = PathQuery {
-        max_depth: args.max_depth,
-        direction: args.direction.into(),
-    };
+    let query = PathQuery { max_depth: args.max_depth, direction: args.direction.into() };
     let path = snapshot.find_path(&from, &to, &query)?;
     let row = PathRow::new(&snapshot, path.as_ref())?;
     if args.output.json {
@@ -148,9 +145,5 @@ pub fn run(args: &PathArgs) -> Outcome {
             args.max_depth, args.from, args.to
         ))?;
     }
-    Ok(if row.found {
-        Exit::Done
-    } else {
-        Exit::NotFound
-    })
+    Ok(if row.found { Exit::Done } else { Exit::NotFound })
 }

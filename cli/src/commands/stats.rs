@@ -136,9 +136,7 @@ pub fn collect(reader: &Reader, args: &WriterArgs) -> Result<StatsRow, Failure> 
 
 /// None when no coordinator runs, or it does not answer: the store is readable all the same.
 fn ask_coordinator(args: &WriterArgs) -> Option<WriterStats> {
-    let mut builder = Client::builder(&args.store)
-        .author("sutra stats")
-        .deadline(ANSWER_TIMEOUT);
+    let mut builder = Client::builder(&args.store).author("sutra stats").deadline(ANSWER_TIMEOUT);
     if let Some(socket) = &args.socket {
         builder = builder.socket(socket);
     }
@@ -165,11 +163,7 @@ fn print_row(store: &Path, row: &StatsRow) -> Result<(), Failure> {
         ("edges", count(row.edges)),
         (
             "vectors",
-            format!(
-                "{}, {} of them indexed",
-                count(row.vectors),
-                count(row.indexed_vectors)
-            ),
+            format!("{}, {} of them indexed", count(row.vectors), count(row.indexed_vectors)),
         ),
         ("writer", writer),
         (

@@ -36,9 +36,7 @@ pub fn run(args: &StopArgs) -> Outcome {
         output::json(&Stopped { writer_pid })?;
     } else {
         let store = args.writer.store.display();
-        output::print(&format!(
-            "the coordinator of {store} (pid {writer_pid}) has stopped\n"
-        ))?;
+        output::print(&format!("the coordinator of {store} (pid {writer_pid}) has stopped\n"))?;
     }
     Ok(Exit::Done)
 }

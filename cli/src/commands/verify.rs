@@ -50,24 +50,14 @@ pub fn run(args: &VerifyArgs) -> Outcome {
             problem: check.problem.as_deref(),
         })
         .collect();
-    let problem_count = checks
-        .iter()
-        .filter(|check| check.problem.is_some())
-        .count();
-    let row = ReportRow {
-        sound: problem_count == 0,
-        checks,
-    };
+    let problem_count = checks.iter().filter(|check| check.problem.is_some()).count();
+    let row = ReportRow { sound: problem_count == 0, checks };
     if args.output.json {
         output::json(&row)?;
     } else {
         let mut text = String::new();
         for check in &row.checks {
-            let mark = if check.problem.is_some() {
-                "BAD"
-            } else {
-                "ok "
-            };
+            let mark = if check.problem.is_some() { "BAD" } else { "ok " };
             text += &format!("{mark}  {}: {}\n", check.name, check.detail);
             if let Some(problem) = check.problem {
                 text += &format!("     {problem}\n");
@@ -83,9 +73,5 @@ pub fn run(args: &VerifyArgs) -> Outcome {
         };
         output::print(&output::plain(&text))?;
     }
-    Ok(if row.sound {
-        Exit::Done
-    } else {
-        Exit::NotFound
-    })
+    Ok(if row.sound { Exit::Done } else { Exit::NotFound })
 }

@@ -27,11 +27,7 @@ impl Coordinator {
     pub fn start(stage: &Stage) -> Result<Coordinator, Failure> {
         let started = Instant::now();
         let pid = stage.start_coordinator()?;
-        let mut coordinator = Coordinator {
-            pid,
-            store: stage.store(),
-            took: Duration::ZERO,
-        };
+        let mut coordinator = Coordinator { pid, store: stage.store(), took: Duration::ZERO };
         loop {
             match coordinator.try_connect() {
                 Ok(_) => break,

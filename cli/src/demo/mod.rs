@@ -38,9 +38,8 @@ pub fn run(args: &DemoArgs) -> Outcome {
     let shown = scenes::play(&stage, &data).map_err(|mut failure| {
         let log = stage.log();
         if !log.is_empty() {
-            failure.error = failure
-                .error
-                .context(format!("the coordinator's log ends with\n{log}\n"));
+            failure.error =
+                failure.error.context(format!("the coordinator's log ends with\n{log}\n"));
         }
         failure
     });

@@ -33,19 +33,13 @@ pub struct DemoReaderArgs {
 
 /// Runs the command.
 pub fn run(args: &DemoReaderArgs) -> Outcome {
-    let mut process = Process {
-        store: &args.store,
-        reader: None,
-        client: None,
-    };
+    let mut process = Process { store: &args.store, reader: None, client: None };
     for line in stdin().lock().lines() {
         let line = line.map_err(Failure::usage)?;
         let ask: Ask = serde_json::from_str(&line).map_err(Failure::usage)?;
         let answer = process
             .answer(&ask)
-            .unwrap_or_else(|failure| Answer::Failed {
-                message: failure.to_string(),
-            });
+            .unwrap_or_else(|failure| Answer::Failed { message: failure.to_string() });
         say(&answer)?;
     }
     Ok(Exit::Done)
@@ -54,9 +48,7 @@ pub fn run(args: &DemoReaderArgs) -> Outcome {
 fn say(answer: &Answer) -> Result<(), Failure> {
     let text = serde_json::to_string(answer).map_err(Failure::usage)?;
     let mut stdout = stdout().lock();
-    writeln!(stdout, "{text}")
-        .and_then(|()| stdout.flush())
-        .map_err(Failure::usage)
+    writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(Failure::usage)
 }
 
 struct Process<'a> {
@@ -84,16 +76,12 @@ impl Process<'_> {
             Ask::Write { prefix, count } => self.write(prefix, *count),
             Ask::Check { prefix, count } => self.check(prefix, *count),
             Ask::Count { up_to_lsn } => self.count(*up_to_lsn),
-            Ask::Memory => Ok(Answer::Memory {
-                private_size: private_memory()?,
-            }),
+            Ask::Memory => Ok(Answer::Memory { private_size: private_memory()? }),
         }
     }
 
     fn reader(&self) -> Result<&Reader, Failure> {
-        self.reader
-            .as_ref()
-            .ok_or_else(|| Failure::usage("the store is not open yet"))
+        self.reader.as_ref().ok_or_else(|| Failure::usage("the store is not open yet"))
     }
 
     fn get(&self, id: &str) -> Result<Answer, Failure> {
@@ -102,20 +90,14 @@ impl Process<'_> {
         let concept = store::concept(&snapshot, self.store, id)?;
         let content = concept.content()?;
         let took_ns = nanoseconds(started.elapsed());
-        Ok(Answer::Found {
-            lines: vec![format!("{id}  {content}")],
-            took_ns,
-        })
+        Ok(Answer::Found { lines: vec![format!("{id}  {content}")], took_ns })
     }
 
     fn neighbors(&self, id: &str) -> Result<Answer, Failure> {
         let started = Instant::now();
         let snapshot = self.reader()?.snapshot()?;
         let concept = store::concept(&snapshot, self.store, id)?;
-        let query = NeighborQuery {
-            direction: Direction::Out,
-            ..NeighborQuery::default()
-        };
+        let query = NeighborQuery { direction: Direction::Out, ..NeighborQuery::default() };
         let neighbors = snapshot.neighbors(&concept, &query)?;
         let took_ns = nanoseconds(started.elapsed());
         let mut lines = Vec::new();
@@ -144,10 +126,7 @@ impl Process<'_> {
         if !row.found {
             return Err(Failure::not_found("no path leads there"));
         }
-        Ok(Answer::Found {
-            lines: vec![row.describe()],
-            took_ns,
-        })
+        Ok(Answer::Found { lines: vec![row.describe()], took_ns })
     }
 
     fn nearest(&self, id: &str, k: usize) -> Result<Answer, Failure> {
@@ -157,18 +136,11 @@ impl Process<'_> {
         let vector = concept
             .embedding()?
             .ok_or_else(|| Failure::not_found(format!("{id} has no vector")))?;
-        let query = NearestQuery {
-            k,
-            exclude: Some(concept.ordinal()),
-            ..NearestQuery::default()
-        };
+        let query = NearestQuery { k, exclude: Some(concept.ordinal()), ..NearestQuery::default() };
         let hits = snapshot.nearest(vector, &query)?;
         let took_ns = nanoseconds(started.elapsed());
         let mut lines = Vec::new();
-        for row in hits
-            .iter()
-            .filter_map(|hit| HitRow::new(&snapshot, hit).transpose())
-        {
+        for row in hits.iter().filter_map(|hit| HitRow::new(&snapshot, hit).transpose()) {
             let HitRow { id, score, content } = row?;
             lines.push(format!("{score:.3}  {id}  {}", output::short(content, 70)));
         }
@@ -191,9 +163,7 @@ impl Process<'_> {
             reader.wait_for_update(snapshot.commit_seq(), left)?;
             snapshot = reader.snapshot()?;
         }
-        Ok(Answer::Seen {
-            seen_at: monotonic_ns(),
-        })
+        Ok(Answer::Seen { seen_at: monotonic_ns() })
     }
 
     /// One connection for the life of the process: it outlives the coordinator's, and what was not
@@ -229,11 +199,7 @@ impl Process<'_> {
             longest_ns = longest_ns.max(now - acknowledged_at);
             acknowledged_at = now;
         }
-        Ok(Answer::Written {
-            started_at,
-            acknowledged_at,
-            longest_ns,
-        })
+        Ok(Answer::Written { started_at, acknowledged_at, longest_ns })
     }
 
     fn check(&self, prefix: &str, count: u32) -> Result<Answer, Failure> {
@@ -246,10 +212,7 @@ impl Process<'_> {
                 applied_twice += u32::from(concept.version() > 1);
             }
         }
-        Ok(Answer::Checked {
-            found,
-            applied_twice,
-        })
+        Ok(Answer::Checked { found, applied_twice })
     }
 
     fn count(&self, up_to_lsn: Option<u64>) -> Result<Answer, Failure> {
@@ -297,12 +260,7 @@ fn monotonic_ns() -> u64 {
 fn private_memory() -> Result<u64, Failure> {
     let text = fs::read_to_string("/proc/self/smaps_rollup").map_err(Failure::usage)?;
     let kib = text.lines().find_map(|line| {
-        line.strip_prefix("Private_Dirty:")?
-            .trim()
-            .strip_suffix("kB")?
-            .trim()
-            .parse::<u64>()
-            .ok()
+        line.strip_prefix("Private_Dirty:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
     });
     kib.map(|kib| kib * 1024)
         .ok_or_else(|| Failure::usage("/proc/self/smaps_rollup has no Private_Dirty"))

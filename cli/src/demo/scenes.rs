@@ -42,11 +42,7 @@ pub fn play(stage: &Stage, data: &Data) -> Result<(), Failure> {
     import(stage, data, &coordinator)?;
 
     heading("2. Three other processes read: each maps the file, none asks a server")?;
-    let mut readers = [
-        stage.start_reader()?,
-        stage.start_reader()?,
-        stage.start_reader()?,
-    ];
+    let mut readers = [stage.start_reader()?, stage.start_reader()?, stage.start_reader()?];
     open(&mut readers)?;
     let before = count(&mut readers[0], None)?;
 
@@ -116,25 +112,11 @@ fn open(readers: &mut [ReaderProcess; 3]) -> Result<(), Failure> {
 fn ask_around([first, second, third]: &mut [ReaderProcess; 3]) -> Result<(), Failure> {
     let id = || "dog.n.01".to_owned();
     found("Reader 1: get dog.n.01", first, &Ask::Get { id: id() })?;
-    found(
-        "Reader 2: neighbors dog.n.01",
-        second,
-        &Ask::Neighbors { id: id() },
-    )?;
-    let path = Ask::Path {
-        from: id(),
-        to: "cat.n.01".into(),
-    };
+    found("Reader 2: neighbors dog.n.01", second, &Ask::Neighbors { id: id() })?;
+    let path = Ask::Path { from: id(), to: "cat.n.01".into() };
     found("Reader 3: path from dog.n.01 to cat.n.01", third, &path)?;
-    let nearest = Ask::Nearest {
-        id: "wolf.n.01".into(),
-        k: 5,
-    };
-    found(
-        "Reader 1: nearest to wolf.n.01, exact over all vectors",
-        first,
-        &nearest,
-    )?;
+    let nearest = Ask::Nearest { id: "wolf.n.01".into(), k: 5 };
+    found("Reader 1: nearest to wolf.n.01, exact over all vectors", first, &nearest)?;
     let mut largest = 0;
     for reader in [first, second, third] {
         largest = largest.max(
@@ -151,20 +133,14 @@ fn found(question: &str, reader: &mut ReaderProcess, ask: &Ask) -> Result<(), Fa
     let (lines, took_ns) =
         answer!(reader.ask(ask), Answer::Found { lines, took_ns } => (lines, took_ns));
     say(&format!("   {question}  ({})", span(took_ns)))?;
-    lines.iter().try_for_each(|line| {
-        say(&format!(
-            "      {}",
-            output::short(&output::plain(line), 110)
-        ))
-    })
+    lines
+        .iter()
+        .try_for_each(|line| say(&format!("      {}", output::short(&output::plain(line), 110))))
 }
 
 fn live_write([writer, others @ ..]: &mut [ReaderProcess; 3]) -> Result<(), Failure> {
     // The first write pays for the connection; the one that is timed does not.
-    writer.ask(&Ask::Write {
-        prefix: "greeting".into(),
-        count: 1,
-    })?;
+    writer.ask(&Ask::Write { prefix: "greeting".into(), count: 1 })?;
     for other in others.iter_mut() {
         await_concept(other, "news 1")?;
     }
@@ -193,10 +169,7 @@ fn kill(
     coordinator: &Coordinator,
 ) -> Result<Coordinator, Failure> {
     await_concept(second, &format!("ledger {LEDGER_KILL_AT}"))?;
-    writer.send(&Ask::Write {
-        prefix: "ledger".into(),
-        count: LEDGER_COUNT,
-    })?;
+    writer.send(&Ask::Write { prefix: "ledger".into(), count: LEDGER_COUNT })?;
     answer!(second.receive(), Answer::Seen { .. } => ());
     stage.kill(coordinator.pid)?;
     say(&format!(
@@ -204,20 +177,8 @@ fn kill(
          the coordinator (process {}) is killed. Nobody writes now, and everybody reads:",
         coordinator.pid
     ))?;
-    found(
-        "Reader 2: get cat.n.01",
-        second,
-        &Ask::Get {
-            id: "cat.n.01".into(),
-        },
-    )?;
-    found(
-        "Reader 3: get news 1",
-        third,
-        &Ask::Get {
-            id: "news 1".into(),
-        },
-    )?;
+    found("Reader 2: get cat.n.01", second, &Ask::Get { id: "cat.n.01".into() })?;
+    found("Reader 3: get news 1", third, &Ask::Get { id: "news 1".into() })?;
     let coordinator = Coordinator::start(stage)?;
     say(&format!(
         "   A new coordinator, process {}, serves again after {}.",
@@ -234,10 +195,7 @@ fn kill(
 
 fn nothing_lost(readers: &mut [ReaderProcess; 3], before: Counts) -> Result<(), Failure> {
     // The two single writes before the kill, and the ledger.
-    let expected = Counts {
-        concepts: before.concepts + 2 + u64::from(LEDGER_COUNT),
-        ..before
-    };
+    let expected = Counts { concepts: before.concepts + 2 + u64::from(LEDGER_COUNT), ..before };
     for (number, reader) in (1..).zip(readers) {
         await_concept(reader, &format!("ledger {LEDGER_COUNT}"))?;
         answer!(reader.receive(), Answer::Seen { .. } => ());
@@ -248,11 +206,7 @@ fn nothing_lost(readers: &mut [ReaderProcess; 3], before: Counts) -> Result<(), 
         let now = count(reader, Some(before.lsn))?;
         if found != LEDGER_COUNT
             || applied_twice > 0
-            || now
-                != (Counts {
-                    lsn: now.lsn,
-                    ..expected
-                })
+            || now != (Counts { lsn: now.lsn, ..expected })
         {
             return Err(Failure::store(format!(
                 "reader {number} finds {found} of {LEDGER_COUNT} acknowledged concepts, {applied_twice} of them \
@@ -293,9 +247,7 @@ fn await_concept(reader: &mut ReaderProcess, id: &str) -> Result<(), Failure> {
 }
 
 fn unexpected(answer: &Answer) -> Failure {
-    Failure::store(format!(
-        "a reader process gave {answer:?}, which is no answer to its question"
-    ))
+    Failure::store(format!("a reader process gave {answer:?}, which is no answer to its question"))
 }
 
 fn span(nanoseconds: u64) -> String {

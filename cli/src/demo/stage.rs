@@ -52,10 +52,7 @@ impl Stage {
             |what: &str, error: std::io::Error| Failure::store(format!("{what} ({error})"));
         let executable = std::env::current_exe()
             .map_err(|error| failed("this program's own path is not known", error))?;
-        let props = Arc::new(Mutex::new(Props {
-            folder: None,
-            children: Vec::new(),
-        }));
+        let props = Arc::new(Mutex::new(Props { folder: None, children: Vec::new() }));
         // Before there is anything to leave behind.
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
             .map_err(|error| failed("signals cannot be caught", error))?;
@@ -75,11 +72,7 @@ impl Stage {
             })?;
             props.folder.insert(folder).path().to_owned()
         };
-        Ok(Stage {
-            folder,
-            executable,
-            props,
-        })
+        Ok(Stage { folder, executable, props })
     }
 
     /// Where the store goes.
@@ -112,24 +105,14 @@ impl Stage {
     /// Starts a reader process.
     pub fn start_reader(&self) -> Result<ReaderProcess, Failure> {
         let mut command = Command::new(&self.executable);
-        command
-            .arg("demo-reader")
-            .arg(self.store())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+        command.arg("demo-reader").arg(self.store()).stdin(Stdio::piped()).stdout(Stdio::piped());
         match self.start(command)? {
-            Started {
-                pid,
-                stdin: Some(stdin),
-                stdout: Some(stdout),
-            } => Ok(ReaderProcess {
-                pid,
-                stdin,
-                stdout: BufReader::new(stdout),
-            }),
-            Started { pid, .. } => Err(Failure::store(format!(
-                "reader process {pid} was started without its pipes"
-            ))),
+            Started { pid, stdin: Some(stdin), stdout: Some(stdout) } => {
+                Ok(ReaderProcess { pid, stdin, stdout: BufReader::new(stdout) })
+            }
+            Started { pid, .. } => {
+                Err(Failure::store(format!("reader process {pid} was started without its pipes")))
+            }
         }
     }
 
@@ -138,15 +121,10 @@ impl Stage {
         let mut props = lock(&self.props);
         let place = props.children.iter().position(|child| child.id() == pid);
         let Some(place) = place else {
-            return Err(Failure::store(format!(
-                "process {pid} was not started by this demo"
-            )));
+            return Err(Failure::store(format!("process {pid} was not started by this demo")));
         };
         let mut child = props.children.swap_remove(place);
-        child
-            .kill()
-            .and_then(|()| child.wait())
-            .map_err(Failure::store)?;
+        child.kill().and_then(|()| child.wait()).map_err(Failure::store)?;
         Ok(())
     }
 
@@ -183,16 +161,10 @@ impl Stage {
         // Under the lock, so that an interrupt finds every process that was started.
         let mut props = lock(&self.props);
         let mut child = command.spawn().map_err(|error| {
-            Failure::store(format!(
-                "{} cannot be started ({error})",
-                self.executable.display()
-            ))
+            Failure::store(format!("{} cannot be started ({error})", self.executable.display()))
         })?;
-        let started = Started {
-            pid: child.id(),
-            stdin: child.stdin.take(),
-            stdout: child.stdout.take(),
-        };
+        let started =
+            Started { pid: child.id(), stdin: child.stdin.take(), stdout: child.stdout.take() };
         props.children.push(child);
         Ok(started)
     }
@@ -248,9 +220,7 @@ impl ReaderProcess {
     pub fn send(&mut self, ask: &Ask) -> Result<(), Failure> {
         let mut text = serde_json::to_string(ask).map_err(Failure::store)?;
         text.push('\n');
-        self.stdin
-            .write_all(text.as_bytes())
-            .map_err(|error| self.gone(&error.to_string()))
+        self.stdin.write_all(text.as_bytes()).map_err(|error| self.gone(&error.to_string()))
     }
 
     /// Waits for the next answer.
@@ -260,10 +230,9 @@ impl ReaderProcess {
             Ok(0) => Err(self.gone("its output ended")),
             Err(error) => Err(self.gone(&error.to_string())),
             Ok(_) => match serde_json::from_str(&line).map_err(Failure::store)? {
-                Answer::Failed { message } => Err(Failure::store(format!(
-                    "reader process {}: {message}",
-                    self.pid
-                ))),
+                Answer::Failed { message } => {
+                    Err(Failure::store(format!("reader process {}: {message}", self.pid)))
+                }
                 answer => Ok(answer),
             },
         }

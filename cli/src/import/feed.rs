@@ -130,19 +130,13 @@ impl Feed {
             if !self.frame.batch.is_empty() && input.would_wait() {
                 self.emit()?; // a slow producer's lines are not kept back for the sake of a full frame
             }
-            let next = input
-                .next_line(&mut text)
-                .map_err(|source| FeedError::Input {
-                    name: input.name().to_owned(),
-                    line: input.line_number(),
-                    source,
-                })?;
-            self.bytes_read
-                .store(read_before + input.bytes_read(), Ordering::Relaxed);
-            let place = Place {
-                input: number,
+            let next = input.next_line(&mut text).map_err(|source| FeedError::Input {
+                name: input.name().to_owned(),
                 line: input.line_number(),
-            };
+                source,
+            })?;
+            self.bytes_read.store(read_before + input.bytes_read(), Ordering::Relaxed);
+            let place = Place { input: number, line: input.line_number() };
             match next {
                 Next::End => return Ok(()),
                 Next::Line if text.trim_ascii().is_empty() => {}
@@ -163,17 +157,8 @@ impl Feed {
         match self.parser.parse(text) {
             Ok(Line::Concept(concept)) => self.concept(place, text, &concept),
             Ok(Line::Association(association)) => {
-                match self
-                    .held
-                    .missing_end(&association.source, &association.target)
-                {
-                    Some(missing) => self.held.hold(
-                        missing,
-                        HeldLine {
-                            place,
-                            text: text.into(),
-                        },
-                    ),
+                match self.held.missing_end(&association.source, &association.target) {
+                    Some(missing) => self.held.hold(missing, HeldLine { place, text: text.into() }),
                     None => self.association(place, text, &association)?,
                 }
                 Ok(())
@@ -239,10 +224,7 @@ impl Feed {
     fn reconsider(&mut self, waiting: HeldLine) -> Result<(), FeedError> {
         match self.parser.parse(&waiting.text) {
             Ok(Line::Association(association)) => {
-                match self
-                    .held
-                    .missing_end(&association.source, &association.target)
-                {
+                match self.held.missing_end(&association.source, &association.target) {
                     Some(missing) => {
                         drop(association);
                         self.held.hold(missing, waiting);
@@ -306,11 +288,7 @@ impl Feed {
 
     fn reject(&mut self, place: Place, reason: String, text: &[u8]) -> Result<(), FeedError> {
         self.output
-            .send(Fed::Reject {
-                place,
-                reason,
-                text: text.into(),
-            })
+            .send(Fed::Reject { place, reason, text: text.into() })
             .map_err(|_| FeedError::GivenUp)
     }
 
@@ -337,9 +315,7 @@ fn emit(
         return Ok(());
     }
     let full = std::mem::replace(frame, spare.try_recv().unwrap_or_default());
-    output
-        .send(Fed::Frame(full))
-        .map_err(|_| FeedError::GivenUp)
+    output.send(Fed::Frame(full)).map_err(|_| FeedError::GivenUp)
 }
 
 #[cfg(test)]

@@ -14,20 +14,12 @@ struct Run {
 
 impl Run {
     fn lines(&self) -> Vec<u64> {
-        self.frames
-            .iter()
-            .flatten()
-            .map(|(line, _)| *line)
-            .collect()
+        self.frames.iter().flatten().map(|(line, _)| *line).collect()
     }
 
     fn vectors(&self) -> usize {
         let is_vector = |sort| matches!(sort, Sort::Concept { has_vector: true });
-        self.frames
-            .iter()
-            .flatten()
-            .filter(|(_, sort)| is_vector(*sort))
-            .count()
+        self.frames.iter().flatten().filter(|(_, sort)| is_vector(*sort)).count()
     }
 }
 
@@ -57,11 +49,7 @@ fn run(batch_count: usize, vectors: Option<&[u8]>, text: &str) -> Run {
             Fed::Reject { place, reason, .. } => rejects.push((place.line, reason)),
         }
     }
-    Run {
-        frames,
-        rejects,
-        result,
-    }
+    Run { frames, rejects, result }
 }
 
 /// `rows` vectors of one element, as numpy.save writes them.
@@ -95,42 +83,24 @@ fn an_association_whose_end_never_comes_is_sent_at_the_end() {
 #[test]
 fn a_frame_holds_as_many_operations_as_it_was_told() {
     let run = run(2, None, &A.repeat(5));
-    assert_eq!(
-        run.frames.iter().map(Vec::len).collect::<Vec<_>>(),
-        [2, 2, 1]
-    );
+    assert_eq!(run.frames.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
 }
 
 #[test]
 fn large_lines_make_small_frames() {
     let line = format!("{{\"content\": \"{}\"}}\n", "x".repeat(200 << 10));
     let run = run(1024, None, &line.repeat(5));
-    assert_eq!(
-        run.frames.iter().map(Vec::len).collect::<Vec<_>>(),
-        [2, 2, 1]
-    );
+    assert_eq!(run.frames.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
 }
 
 #[test]
 fn bad_lines_are_rejected_by_number_and_blank_ones_passed_over() {
-    let text = [
-        A,
-        "\n",
-        "{oops\n",
-        "  \t\n",
-        "{\"id\": \"\", \"content\": \"x\"}\n",
-        B,
-    ]
-    .concat();
+    let text = [A, "\n", "{oops\n", "  \t\n", "{\"id\": \"\", \"content\": \"x\"}\n", B].concat();
     let run = run(100, None, &text);
     assert_eq!(run.lines(), [1, 6]);
     let rejected: Vec<u64> = run.rejects.iter().map(|(line, _)| *line).collect();
     assert_eq!(rejected, [3, 5]);
-    assert!(
-        run.rejects[1].1.contains("the id is empty"),
-        "{}",
-        run.rejects[1].1
-    );
+    assert!(run.rejects[1].1.contains("the id is empty"), "{}", run.rejects[1].1);
 }
 
 #[test]
@@ -146,11 +116,7 @@ fn a_row_belongs_to_the_concept_line_of_its_number_whatever_stands_between() {
 fn rows_and_concepts_that_find_no_partner_are_told() {
     let few = run(100, Some(&vectors(1)), &[A, B].concat());
     assert_eq!(few.lines(), [1]);
-    assert!(
-        few.rejects[0].1.contains("--vectors has 1 rows"),
-        "{}",
-        few.rejects[0].1
-    );
+    assert!(few.rejects[0].1.contains("--vectors has 1 rows"), "{}", few.rejects[0].1);
     let many = run(100, Some(&vectors(5)), &[A, B].concat());
     assert_eq!(many.result.unwrap().vectors_unused, 3);
 }
@@ -160,11 +126,7 @@ fn a_concept_has_one_vector() {
     let own = "{\"content\": \"x\", \"embedding\": [1]}\n";
     assert_eq!(run(100, None, own).vectors(), 1);
     let both = run(100, Some(&vectors(1)), own);
-    assert!(
-        both.rejects[0].1.contains("two vectors"),
-        "{}",
-        both.rejects[0].1
-    );
+    assert!(both.rejects[0].1.contains("two vectors"), "{}", both.rejects[0].1);
 }
 
 #[test]
@@ -177,8 +139,6 @@ fn vectors_that_are_cut_off_end_the_import_with_the_row() {
 
 #[test]
 fn keys_that_no_line_has_are_reported() {
-    let report = run(100, None, "{\"content\": \"x\", \"lemma\": 1}\n")
-        .result
-        .unwrap();
+    let report = run(100, None, "{\"content\": \"x\", \"lemma\": 1}\n").result.unwrap();
     assert_eq!(report.ignored_keys.get("lemma"), Some(&1));
 }

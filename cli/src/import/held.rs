@@ -74,13 +74,7 @@ mod tests {
     use super::*;
 
     fn line(number: u64) -> HeldLine {
-        HeldLine {
-            place: Place {
-                input: 0,
-                line: number,
-            },
-            text: Box::default(),
-        }
+        HeldLine { place: Place { input: 0, line: number }, text: Box::default() }
     }
 
     fn numbers(lines: &[HeldLine]) -> Vec<u64> {

@@ -46,10 +46,7 @@ impl Input {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
-            return Err(io::Error::new(
-                io::ErrorKind::IsADirectory,
-                "it is a directory",
-            ));
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
         }
         let size = metadata.is_file().then_some(metadata.len());
         Ok(Input::new(path.display().to_string(), file, size))
@@ -57,13 +54,7 @@ impl Input {
 
     fn new(name: String, file: File, size: Option<u64>) -> Input {
         let reader = BufReader::with_capacity(READ_SIZE, file);
-        Input {
-            name,
-            reader,
-            line_number: 0,
-            bytes_read: 0,
-            size,
-        }
+        Input { name, reader, line_number: 0, bytes_read: 0, size }
     }
 
     /// What messages and the rejects file call it.
@@ -91,19 +82,14 @@ impl Input {
         if self.size.is_some() || self.reader.buffer().contains(&b'\n') {
             return false;
         }
-        let mut descriptors = [PollFd::new(
-            self.reader.get_ref().as_fd(),
-            PollFlags::POLLIN,
-        )];
+        let mut descriptors = [PollFd::new(self.reader.get_ref().as_fd(), PollFlags::POLLIN)];
         matches!(poll(&mut descriptors, PollTimeout::ZERO), Ok(0))
     }
 
     /// Reads the next line into `line`, without its `\n`.
     pub fn next_line(&mut self, line: &mut Vec<u8>) -> io::Result<Next> {
         line.clear();
-        let size = (&mut self.reader)
-            .take(LINE_SIZE_MAX as u64 + 1)
-            .read_until(b'\n', line)?;
+        let size = (&mut self.reader).take(LINE_SIZE_MAX as u64 + 1).read_until(b'\n', line)?;
         self.bytes_read += size as u64;
         if size == 0 {
             return Ok(Next::End);
@@ -134,10 +120,9 @@ mod tests {
         let (mut lines, mut line) = (Vec::new(), Vec::new());
         loop {
             match input.next_line(&mut line).unwrap() {
-                Next::Line => lines.push((
-                    input.line_number(),
-                    Ok(String::from_utf8_lossy(&line).into()),
-                )),
+                Next::Line => {
+                    lines.push((input.line_number(), Ok(String::from_utf8_lossy(&line).into())))
+                }
                 Next::TooLong => lines.push((input.line_number(), Err(Next::TooLong))),
                 Next::End => break,
             }
@@ -157,10 +142,7 @@ mod tests {
     fn a_line_without_end_is_passed_over_and_the_next_one_read() {
         let mut bytes = vec![b'x'; LINE_SIZE_MAX + 5];
         bytes.extend(b"\nnext\n");
-        assert_eq!(
-            lines(&bytes),
-            [(1, Err(Next::TooLong)), (2, Ok("next".into()))]
-        );
+        assert_eq!(lines(&bytes), [(1, Err(Next::TooLong)), (2, Ok("next".into()))]);
         let longest = [vec![b'x'; LINE_SIZE_MAX], b"\n".to_vec()].concat();
         assert!(matches!(&lines(&longest)[..], [(1, Ok(line))] if line.len() == LINE_SIZE_MAX));
     }

@@ -99,13 +99,8 @@ impl Parser {
     /// The parser's error, with the key it met and without a line number that is always 1.
     fn reason(&self, error: &serde_json::Error) -> String {
         let text = error.to_string();
-        let text = text
-            .rsplit_once(" at line ")
-            .map_or(text.as_str(), |(message, _)| message);
-        let key = self
-            .key
-            .map(|key| format!("{}: ", key.name()))
-            .unwrap_or_default();
+        let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+        let key = self.key.map(|key| format!("{}: ", key.name())).unwrap_or_default();
         format!("{key}{text} (column {})", error.column())
     }
 }
@@ -173,16 +168,7 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn into_line(self, has_embedding: bool) -> Result<Line<'a>, String> {
-        let Fields {
-            id,
-            content,
-            strength,
-            confidence,
-            source,
-            target,
-            kind,
-            weight,
-        } = self;
+        let Fields { id, content, strength, confidence, source, target, kind, weight } = self;
         match (content, source, target, kind) {
             (Some(content), None, None, None) if weight.is_none() => {
                 Ok(Line::Concept(ConceptLine { id, content, strength, confidence, has_embedding }))

@@ -99,10 +99,7 @@ pub struct Summary {
 /// Runs the command.
 pub fn run(args: &ImportArgs) -> Outcome {
     let mut client = store::connect(&args.writer)?;
-    let rejects_path = args
-        .rejects
-        .clone()
-        .unwrap_or_else(|| rejects_path(&args.files[0]));
+    let rejects_path = args.rejects.clone().unwrap_or_else(|| rejects_path(&args.files[0]));
     let import = Import {
         files: &args.files,
         vectors: args.vectors.as_deref(),
@@ -119,11 +116,7 @@ pub fn run(args: &ImportArgs) -> Outcome {
     for warning in warnings(&summary) {
         eprintln!("warning: {warning}");
     }
-    Ok(if summary.rejects > 0 {
-        Exit::Rejects
-    } else {
-        Exit::Done
-    })
+    Ok(if summary.rejects > 0 { Exit::Rejects } else { Exit::Done })
 }
 
 /// What to import, and how.
@@ -145,11 +138,8 @@ impl Import<'_> {
     /// Imports everything through `client`.
     pub fn run(&self, client: &mut Client) -> Result<Summary, Failure> {
         let started = Instant::now();
-        let mut inputs = self
-            .files
-            .iter()
-            .map(|path| open(path))
-            .collect::<Result<Vec<Input>, _>>()?;
+        let mut inputs =
+            self.files.iter().map(|path| open(path)).collect::<Result<Vec<Input>, _>>()?;
         let vectors = self.vectors.map(open_vectors).transpose()?;
         let names: Vec<String> = inputs.iter().map(|input| input.name().to_owned()).collect();
         let sizes: Option<u64> = inputs.iter().map(Input::size).sum();
@@ -159,22 +149,14 @@ impl Import<'_> {
 
         let (output, fed) = sync_channel(FRAMES_QUEUED_MAX);
         let (spare_sender, spare) = channel();
-        let feed = Feed::new(
-            vectors,
-            self.batch as usize,
-            Arc::clone(&bytes_read),
-            output,
-            spare,
-        );
+        let feed = Feed::new(vectors, self.batch as usize, Arc::clone(&bytes_read), output, spare);
         let feeding = thread::spawn(move || feed.run(&mut inputs));
         // Should sending fail, the other thread is left to itself: it may sit in a read of standard
         // input that never returns, and the process ends anyway.
         let (tally, lsn) = send_all(client, &names, &mut rejects, fed, spare_sender, |tally| {
             progress.update(bytes_read.load(Ordering::Relaxed), tally);
         })?;
-        let report = feeding
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let report = feeding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let report: FeedReport = report.map_err(|error| {
             Failure::usage(format!(
                 "{error}; imported so far: {} concepts and {} associations",
@@ -215,11 +197,7 @@ fn send_all(
                 sending.send(frame)?;
                 on_progress(sending.tally());
             }
-            Fed::Reject {
-                place,
-                reason,
-                text,
-            } => {
+            Fed::Reject { place, reason, text } => {
                 sending.reject(place.input, place.line, &reason, &text)?;
             }
         }
@@ -238,10 +216,7 @@ fn open(path: &Path) -> Result<Input, Failure> {
 
 fn open_vectors(path: &Path) -> Result<Vectors, Failure> {
     let file = File::open(path).map_err(|error| {
-        Failure::usage(format!(
-            "{} cannot be read ({error}); give an .npy file",
-            path.display()
-        ))
+        Failure::usage(format!("{} cannot be read ({error}); give an .npy file", path.display()))
     })?;
     let reader = BufReader::with_capacity(1 << 20, file);
     let rows = Rows::new(path.display().to_string(), reader).map_err(Failure::usage)?;

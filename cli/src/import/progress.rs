@@ -27,12 +27,7 @@ impl Progress {
     /// Shows nothing yet; `size` is what there is to read, if that is known.
     pub fn new(size: Option<u64>, is_wanted: bool) -> Progress {
         let is_wanted = is_wanted && stderr().is_terminal();
-        Progress {
-            size,
-            is_wanted,
-            next_update: Instant::now() + PATIENCE,
-            bar: None,
-        }
+        Progress { size, is_wanted, next_update: Instant::now() + PATIENCE, bar: None }
     }
 
     /// So many bytes were read, and so much was applied.
@@ -60,14 +55,8 @@ impl Progress {
 
 fn bar(size: Option<u64>) -> ProgressBar {
     let (bar, template) = match size {
-        Some(size) => (
-            ProgressBar::new(size),
-            "{bar:30} {percent:>3} %, {eta} left, {wide_msg}",
-        ),
-        None => (
-            ProgressBar::no_length(),
-            "{spinner} {bytes} in {elapsed}, {wide_msg}",
-        ),
+        Some(size) => (ProgressBar::new(size), "{bar:30} {percent:>3} %, {eta} left, {wide_msg}"),
+        None => (ProgressBar::no_length(), "{spinner} {bytes} in {elapsed}, {wide_msg}"),
     };
     bar.set_style(ProgressStyle::with_template(template).expect("the template above is valid"));
     bar.enable_steady_tick(UPDATE_INTERVAL);

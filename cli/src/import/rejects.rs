@@ -29,11 +29,7 @@ pub struct Rejects {
 impl Rejects {
     /// Nothing is created yet.
     pub fn new(path: PathBuf) -> Rejects {
-        Rejects {
-            path,
-            file: None,
-            count: 0,
-        }
+        Rejects { path, file: None, count: 0 }
     }
 
     /// Where the file is, or would be.
@@ -55,12 +51,7 @@ impl Rejects {
         self.count += 1;
         serde_json::to_writer(
             &mut *output,
-            &Reject {
-                file,
-                line,
-                reason,
-                text: String::from_utf8_lossy(text),
-            },
+            &Reject { file, line, reason, text: String::from_utf8_lossy(text) },
         )?;
         output.write_all(b"\n")
     }
@@ -79,9 +70,7 @@ mod tests {
     fn a_reject_keeps_its_place_its_reason_and_its_text() {
         let folder = tempfile::tempdir().unwrap();
         let mut rejects = Rejects::new(folder.path().join("rejects.ndjson"));
-        rejects
-            .add("a.ndjson", 7, "no \"content\"", b"{\"id\": \"x\xff\"}")
-            .unwrap();
+        rejects.add("a.ndjson", 7, "no \"content\"", b"{\"id\": \"x\xff\"}").unwrap();
         rejects.flush().unwrap();
         let text = std::fs::read_to_string(rejects.path()).unwrap();
         let expected = "{\"file\":\"a.ndjson\",\"line\":7,\"reason\":\"no \\\"content\\\"\",\

@@ -40,10 +40,7 @@ impl Ran {
 pub fn sutra_in(folder: &Path, arguments: &[&str], input: &[u8]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sutra"));
     command.args(arguments).current_dir(folder);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // A command that does not read its input may have ended before it is written.
     let _ = child.stdin.take().unwrap().write_all(input);
@@ -63,14 +60,8 @@ impl Served {
         let folder = tempfile::tempdir().unwrap();
         let log = fs::File::create(folder.path().join("coordinator.log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_sutra"));
-        command
-            .args(["serve", "store"])
-            .args(arguments)
-            .current_dir(folder.path());
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
+        command.args(["serve", "store"]).args(arguments).current_dir(folder.path());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let mut coordinator = command.spawn().unwrap();
         let started = Instant::now();
         while Client::connect(folder.path().join("store")).is_err() {
@@ -84,10 +75,7 @@ impl Served {
             );
             std::thread::sleep(Duration::from_millis(2));
         }
-        Served {
-            folder,
-            coordinator,
-        }
+        Served { folder, coordinator }
     }
 
     /// A path in the folder.
@@ -117,8 +105,7 @@ impl Served {
 
     /// Imports these lines, which must all be good.
     pub fn import(&self, lines: &str) -> Value {
-        self.sutra_with(&["import", "store", "-", "--json"], lines.as_bytes())
-            .json(0)
+        self.sutra_with(&["import", "store", "-", "--json"], lines.as_bytes()).json(0)
     }
 }
 
@@ -142,12 +129,8 @@ pub fn npy(shape: &str, elements: &[f32]) -> Vec<u8> {
 
 /// The keys of a JSON object, sorted.
 pub fn keys(value: &Value) -> Vec<&str> {
-    let mut keys: Vec<&str> = value
-        .as_object()
-        .expect("an object")
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let mut keys: Vec<&str> =
+        value.as_object().expect("an object").keys().map(String::as_str).collect();
     keys.sort_unstable();
     keys
 }

@@ -80,9 +80,6 @@ impl ClientBuilder {
 
 fn program_name() -> String {
     let name = std::env::current_exe().ok();
-    let name = name
-        .as_deref()
-        .and_then(Path::file_name)
-        .and_then(|name| name.to_str());
+    let name = name.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
     name.unwrap_or("sutra-client").to_owned()
 }

@@ -32,10 +32,7 @@ struct Patience {
 
 impl Patience {
     fn new(limit: Duration) -> Patience {
-        Patience {
-            limit,
-            since: Instant::now(),
-        }
+        Patience { limit, since: Instant::now() }
     }
 
     fn something_moved(&mut self) {
@@ -62,11 +59,7 @@ impl Connection {
     pub fn open(path: &Path, timeout: Duration) -> io::Result<Connection> {
         let stream = socket::connect_within(path, timeout)?;
         let inbox = Inbox::new(FRAME_SIZE_MAX as u32);
-        Ok(Connection {
-            stream,
-            inbox,
-            send_failed: false,
-        })
+        Ok(Connection { stream, inbox, send_failed: false })
     }
 
     /// Sends all of `frame`. While the socket takes no more, replies are read into the inbox: a
@@ -86,11 +79,7 @@ impl Connection {
         let mut patience = Patience::new(limit);
         let mut rest = frame;
         while !rest.is_empty() {
-            match send(
-                &self.stream,
-                rest,
-                SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
-            ) {
+            match send(&self.stream, rest, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
                 Ok(size) => {
                     rest = &rest[size..];
                     patience.something_moved();

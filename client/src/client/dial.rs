@@ -34,10 +34,7 @@ impl Link {
         match error {
             // At first it is an answer; later a coordinator is expected to come back.
             ClientError::NotRunning { .. } => self.hello.is_some(),
-            ClientError::Disconnected {
-                code: ErrorCode::LimitReached,
-                ..
-            } => self.hello.is_some(),
+            ClientError::Disconnected { code: ErrorCode::LimitReached, .. } => self.hello.is_some(),
             ClientError::Disconnected { code, .. } => is_farewell(*code),
             ClientError::Lost { .. } => true,
             _ => false,
@@ -62,11 +59,7 @@ impl Link {
             (_, other) => return Err(self.unexpected(&other)),
         }
         let asked = self.question.as_ref().filter(|asked| asked.reply.is_none());
-        for frame in self
-            .flight
-            .all()
-            .chain(asked.map(|asked| asked.frame.as_slice()))
-        {
+        for frame in self.flight.all().chain(asked.map(|asked| asked.frame.as_slice())) {
             match connection.send(frame, self.patience) {
                 Ok(()) => {}
                 Err(Broken::Silent) => return Err(self.broken(Broken::Silent)),
@@ -84,13 +77,8 @@ impl Link {
             let (min, max, own) = (hello.version, hello.version, PROTOCOL_VERSION);
             return Err(self.broke_protocol(ProtocolError::NoCommonVersion { min, max, own }));
         }
-        if self
-            .hello
-            .is_some_and(|first| first.store_id != hello.store_id)
-        {
-            return Err(ClientError::StoreChanged {
-                store: self.options.store.clone(),
-            });
+        if self.hello.is_some_and(|first| first.store_id != hello.store_id) {
+            return Err(ClientError::StoreChanged { store: self.options.store.clone() });
         }
         if self.next_sequence == 0 {
             self.next_sequence = hello.last_sequence + 1;
@@ -107,11 +95,7 @@ impl Link {
                 ClientError::NotRunning { store, socket }
             }
             io::ErrorKind::TimedOut => self.broken(Broken::Silent),
-            _ => ClientError::Io {
-                action: "connect to",
-                path: socket,
-                source,
-            },
+            _ => ClientError::Io { action: "connect to", path: socket, source },
         }
     }
 }

@@ -43,12 +43,7 @@ impl Receipt {
     ) -> Result<Receipt, ClientError> {
         if let Some(refusal) = reply.refusal {
             let (code, detail, message) = (refusal.code, refusal.detail, refusal.message);
-            return Err(ClientError::Refused {
-                request_id,
-                code,
-                detail,
-                message,
-            });
+            return Err(ClientError::Refused { request_id, code, detail, message });
         }
         Ok(Receipt {
             request_id,
@@ -97,17 +92,9 @@ impl Flight {
     }
 
     pub fn add(&mut self, request_id: u64, sequence: u64, bytes: Vec<u8>) {
-        debug_assert!(
-            self.frames
-                .back()
-                .is_none_or(|last| last.request_id < request_id)
-        );
+        debug_assert!(self.frames.back().is_none_or(|last| last.request_id < request_id));
         self.size += bytes.len();
-        self.frames.push_back(Frame {
-            request_id,
-            sequence,
-            bytes,
-        });
+        self.frames.push_back(Frame { request_id, sequence, bytes });
     }
 
     /// The bytes of the newest frame.
@@ -155,10 +142,7 @@ impl Flight {
     /// All answers in the order in which they came; if one of them is a refusal, that one alone,
     /// and the others stay.
     pub fn take_all(&mut self) -> Result<Vec<Receipt>, ClientError> {
-        if let Some(place) = self
-            .arrived
-            .iter()
-            .position(|(_, outcome)| outcome.is_err())
+        if let Some(place) = self.arrived.iter().position(|(_, outcome)| outcome.is_err())
             && let Some((_, Err(refused))) = self.arrived.remove(place)
         {
             return Err(refused);
@@ -167,8 +151,6 @@ impl Flight {
     }
 
     fn place(&self, request_id: u64) -> Option<usize> {
-        self.frames
-            .binary_search_by_key(&request_id, |frame| frame.request_id)
-            .ok()
+        self.frames.binary_search_by_key(&request_id, |frame| frame.request_id).ok()
     }
 }

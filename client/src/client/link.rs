@@ -99,9 +99,7 @@ impl Link {
 
     /// What the coordinator said of itself.
     pub fn hello(&self) -> &HelloReply {
-        self.hello
-            .as_ref()
-            .expect("a link connects before it is given out")
+        self.hello.as_ref().expect("a link connects before it is given out")
     }
 
     pub fn next_request_id(&mut self) -> u64 {
@@ -131,11 +129,7 @@ impl Link {
             return Ok(());
         };
         let is_going = self.farewell.is_some();
-        let limit = if is_going {
-            self.patience.min(FAREWELL_PATIENCE)
-        } else {
-            self.patience
-        };
+        let limit = if is_going { self.patience.min(FAREWELL_PATIENCE) } else { self.patience };
         match connection.receive(limit) {
             Ok((request_id, reply)) => self.file(request_id, reply),
             Err(Broken::Silent) if !is_going => Err(self.broken(Broken::Silent)),
@@ -154,11 +148,7 @@ impl Link {
             Some(connection) => connection.send(&frame, self.patience),
             None => Ok(()),
         };
-        self.question = Some(Question {
-            request_id,
-            frame,
-            reply: None,
-        });
+        self.question = Some(Question { request_id, frame, reply: None });
         if let Err(broken) = sent {
             self.settle(broken)?;
         }
@@ -261,14 +251,10 @@ impl Link {
                 self.farewell = Some(error);
                 self.lose_and_check_time()
             }
-            Reply::Write(WriteReply {
-                refusal: Some(Refusal { code, message, .. }),
-                ..
-            })
-            | Reply::Flush(WriteReply {
-                refusal: Some(Refusal { code, message, .. }),
-                ..
-            }) if is_farewell(code) => {
+            Reply::Write(WriteReply { refusal: Some(Refusal { code, message, .. }), .. })
+            | Reply::Flush(WriteReply { refusal: Some(Refusal { code, message, .. }), .. })
+                if is_farewell(code) =>
+            {
                 // It stays unanswered, to be sent again when a coordinator is back.
                 self.farewell = Some(ErrorReply { code, message });
                 Ok(())
@@ -305,11 +291,7 @@ impl Link {
             Broken::Lost => ClientError::Lost { socket },
             Broken::Silent => {
                 let pid = self.hello.map(|hello| hello.writer_pid);
-                ClientError::Stalled {
-                    socket,
-                    pid,
-                    waited: self.patience,
-                }
+                ClientError::Stalled { socket, pid, waited: self.patience }
             }
             Broken::Protocol(source) => ClientError::Protocol { socket, source },
         }
@@ -325,10 +307,7 @@ impl Link {
 }
 
 pub(super) fn disconnected(error: ErrorReply) -> ClientError {
-    ClientError::Disconnected {
-        code: error.code,
-        message: error.message,
-    }
+    ClientError::Disconnected { code: error.code, message: error.message }
 }
 
 /// Codes after which the next coordinator may well accept the same frame. Whether a frame refused

@@ -47,10 +47,7 @@ impl Client {
 
     fn new(builder: ClientBuilder) -> Result<Client, ClientError> {
         let deadline = builder.deadline;
-        Ok(Client {
-            link: Link::new(builder)?,
-            deadline,
-        })
+        Ok(Client { link: Link::new(builder)?, deadline })
     }
 
     /// Writes a batch and waits until it has reached `level`. Writes that were
@@ -88,11 +85,7 @@ impl Client {
             || batch.len() > hello.operations_per_frame_max as usize
         {
             let operation_count = batch.len() as u32;
-            return Err(BatchError::Full {
-                operation_count,
-                size: batch.size(),
-            }
-            .into());
+            return Err(BatchError::Full { operation_count, size: batch.size() }.into());
         }
         while !self.link.flight.has_room_for(size) {
             self.link.advance()?;
@@ -163,18 +156,11 @@ impl Client {
         let request_id = self.link.next_request_id();
         let timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
         let mut frame = Vec::new();
-        Wait {
-            lsn,
-            level,
-            timeout_ms,
-        }
-        .encode(request_id, &mut frame);
+        Wait { lsn, level, timeout_ms }.encode(request_id, &mut frame);
         match self.link.ask(request_id, frame)? {
-            Reply::Wait(reply) if reply.timed_out => Err(ClientError::Timeout {
-                lsn,
-                reached: reply.lsn,
-                waited: timeout,
-            }),
+            Reply::Wait(reply) if reply.timed_out => {
+                Err(ClientError::Timeout { lsn, reached: reply.lsn, waited: timeout })
+            }
             Reply::Wait(reply) => Ok(reply.lsn),
             other => Err(self.link.unexpected(&other)),
         }
@@ -254,11 +240,7 @@ impl Client {
 }
 
 fn unanswered(request_id: u64, sequence: u64, source: ClientError) -> ClientError {
-    ClientError::Unanswered {
-        sequence,
-        request_id,
-        source: Box::new(source),
-    }
+    ClientError::Unanswered { sequence, request_id, source: Box::new(source) }
 }
 
 /// What a reply of the wrong kind is called.

@@ -126,10 +126,7 @@ impl Associate<'_> {
         if let Some(properties) = self.properties {
             put_bytes_u32(out, properties.as_bytes());
         }
-        for number in [self.valid_until, self.created_at, self.if_lsn]
-            .into_iter()
-            .flatten()
-        {
+        for number in [self.valid_until, self.created_at, self.if_lsn].into_iter().flatten() {
             out.extend_from_slice(&number.to_le_bytes());
         }
     }
@@ -178,28 +175,18 @@ impl<'a> AssociateOp<'a> {
         let has = |bit: u32| present & bit != 0;
         // The fields are read in the order in which they are written here.
         let associate = AssociateOp {
-            namespace: if has(NAMESPACE) {
-                fields.symbol("namespace")?
-            } else {
-                ""
-            },
+            namespace: if has(NAMESPACE) { fields.symbol("namespace")? } else { "" },
             source: end(&mut fields, "source")?,
             target: end(&mut fields, "target")?,
             kind: kind(&mut fields, has(TYPE_NAME), has(TYPE_NUMBER))?,
-            confidence: has(CONFIDENCE)
-                .then(|| fields.unit("confidence"))
-                .transpose()?,
+            confidence: has(CONFIDENCE).then(|| fields.unit("confidence")).transpose()?,
             weight: has(WEIGHT).then(|| fields.finite("weight")).transpose()?,
             properties: has(PROPERTIES)
                 .then(|| fields.text(METADATA_SIZE_MAX, "properties"))
                 .transpose()?,
-            valid_until: has(VALID_UNTIL)
-                .then(|| fields.u64("valid_until"))
-                .transpose()?,
+            valid_until: has(VALID_UNTIL).then(|| fields.u64("valid_until")).transpose()?,
             create_missing: has(CREATE_MISSING),
-            created_at: has(CREATED_AT)
-                .then(|| fields.u64("created_at"))
-                .transpose()?,
+            created_at: has(CREATED_AT).then(|| fields.u64("created_at")).transpose()?,
             if_lsn: has(IF_LSN).then(|| fields.u64("if_lsn")).transpose()?,
             if_absent: has(IF_ABSENT),
         };

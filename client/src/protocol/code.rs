@@ -101,12 +101,7 @@ impl ErrorCode {
     /// The code with that number; an unknown one is [`ErrorCode::Internal`], and 0 is no error.
     pub fn from_number(number: u16) -> Option<ErrorCode> {
         let index = usize::from(number.checked_sub(1)?);
-        Some(
-            ErrorCode::ALL
-                .get(index)
-                .copied()
-                .unwrap_or(ErrorCode::Internal),
-        )
+        Some(ErrorCode::ALL.get(index).copied().unwrap_or(ErrorCode::Internal))
     }
 }
 
@@ -149,21 +144,12 @@ pub struct Fault {
 
 impl Fault {
     pub(crate) fn new(code: ErrorCode, detail: u64, field: &'static str) -> Fault {
-        Fault {
-            code,
-            detail,
-            field,
-        }
+        Fault { code, detail, field }
     }
 
     /// The error to report for the operation at `index`.
     pub fn at(&self, index: u32) -> OperationError {
-        OperationError {
-            index,
-            code: self.code,
-            detail: self.detail,
-            message: self.to_string(),
-        }
+        OperationError { index, code: self.code, detail: self.detail, message: self.to_string() }
     }
 }
 

@@ -65,9 +65,7 @@ impl FrameKind {
 
     /// The kind with that number.
     pub fn from_number(number: u8) -> Option<FrameKind> {
-        FrameKind::ALL
-            .into_iter()
-            .find(|kind| *kind as u8 == number)
+        FrameKind::ALL.into_iter().find(|kind| *kind as u8 == number)
     }
 
     /// Whether a client sends it.
@@ -99,10 +97,7 @@ impl FrameHeader {
         // The kind first: bytes that are no frame at all are best told by it.
         let kind = FrameKind::from_number(kind).ok_or(ProtocolError::UnexpectedKind { kind })?;
         if flags != 0 {
-            return Err(ProtocolError::Reserved {
-                field: "frame flags",
-                found: flags.into(),
-            });
+            return Err(ProtocolError::Reserved { field: "frame flags", found: flags.into() });
         }
         if reserved != 0 {
             return Err(ProtocolError::Reserved {
@@ -111,16 +106,9 @@ impl FrameHeader {
             });
         }
         if body_size > body_size_max {
-            return Err(ProtocolError::FrameTooLarge {
-                found: body_size,
-                limit: body_size_max,
-            });
+            return Err(ProtocolError::FrameTooLarge { found: body_size, limit: body_size_max });
         }
-        Ok(FrameHeader {
-            body_size,
-            kind,
-            request_id: u64::from_le_bytes(id),
-        })
+        Ok(FrameHeader { body_size, kind, request_id: u64::from_le_bytes(id) })
     }
 
     /// The request id that 16 header bytes carry, whether or not the rest of them is right: what a
@@ -154,14 +142,7 @@ pub fn write_frame(
     body: impl FnOnce(&mut Vec<u8>),
 ) {
     let start = out.len();
-    out.extend_from_slice(
-        &FrameHeader {
-            body_size: 0,
-            kind,
-            request_id,
-        }
-        .to_bytes(),
-    );
+    out.extend_from_slice(&FrameHeader { body_size: 0, kind, request_id }.to_bytes());
     body(out);
     let body_size = u32::try_from(out.len() - start - HEADER_SIZE).expect("a body below 4 GiB");
     out[start..start + 4].copy_from_slice(&body_size.to_le_bytes());
@@ -175,65 +156,32 @@ mod tests {
     #[test]
     fn a_header_comes_back_as_it_was_written() {
         for kind in FrameKind::ALL {
-            let header = FrameHeader {
-                body_size: 7,
-                kind,
-                request_id: 0x0102_0304_0506_0708,
-            };
+            let header = FrameHeader { body_size: 7, kind, request_id: 0x0102_0304_0506_0708 };
             assert_eq!(FrameHeader::parse(&header.to_bytes(), 7), Ok(header));
-            assert_eq!(
-                FrameHeader::request_id_of(&header.to_bytes()),
-                header.request_id
-            );
+            assert_eq!(FrameHeader::request_id_of(&header.to_bytes()), header.request_id);
             assert_eq!(kind.is_request(), (kind as u8) < 128);
         }
     }
 
     #[test]
     fn the_table_in_the_docs_is_the_header() {
-        let header = FrameHeader {
-            body_size: 0x0403_0201,
-            kind: FrameKind::Write,
-            request_id: 0x77,
-        };
-        assert_eq!(
-            header.to_bytes(),
-            [1, 2, 3, 4, 2, 0, 0, 0, 0x77, 0, 0, 0, 0, 0, 0, 0]
-        );
+        let header =
+            FrameHeader { body_size: 0x0403_0201, kind: FrameKind::Write, request_id: 0x77 };
+        assert_eq!(header.to_bytes(), [1, 2, 3, 4, 2, 0, 0, 0, 0x77, 0, 0, 0, 0, 0, 0, 0]);
     }
 
     #[test]
     fn a_header_that_is_not_ours_is_refused_with_the_reason() {
-        let good = FrameHeader {
-            body_size: 8,
-            kind: FrameKind::Write,
-            request_id: 1,
-        }
-        .to_bytes();
+        let good = FrameHeader { body_size: 8, kind: FrameKind::Write, request_id: 1 }.to_bytes();
         let with = |at: usize, value: u8| {
             let mut bytes = good;
             bytes[at] = value;
             FrameHeader::parse(&bytes, 8).unwrap_err()
         };
-        assert_eq!(
-            with(0, 9),
-            ProtocolError::FrameTooLarge { found: 9, limit: 8 }
-        );
+        assert_eq!(with(0, 9), ProtocolError::FrameTooLarge { found: 9, limit: 8 });
         assert_eq!(with(4, 77), ProtocolError::UnexpectedKind { kind: 77 });
-        assert_eq!(
-            with(5, 1),
-            ProtocolError::Reserved {
-                field: "frame flags",
-                found: 1
-            }
-        );
-        assert_eq!(
-            with(7, 1),
-            ProtocolError::Reserved {
-                field: "frame reserved",
-                found: 256
-            }
-        );
+        assert_eq!(with(5, 1), ProtocolError::Reserved { field: "frame flags", found: 1 });
+        assert_eq!(with(7, 1), ProtocolError::Reserved { field: "frame reserved", found: 256 });
         assert_eq!(with(0, 9).code(), ErrorCode::TooLarge);
     }
 }

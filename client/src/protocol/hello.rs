@@ -52,12 +52,7 @@ pub struct Hello<'a> {
 impl<'a> Hello<'a> {
     /// A hello in this crate's version.
     pub fn new(client_id: [u8; 16], author: &'a str) -> Hello<'a> {
-        Hello {
-            version_min: PROTOCOL_VERSION,
-            version_max: PROTOCOL_VERSION,
-            client_id,
-            author,
-        }
+        Hello { version_min: PROTOCOL_VERSION, version_max: PROTOCOL_VERSION, client_id, author }
     }
 
     /// Reads the body of a hello.
@@ -74,9 +69,7 @@ impl<'a> Hello<'a> {
             author: fields.string("hello author")?,
         };
         if hello.author.len() > AUTHOR_SIZE_MAX || hello.author.contains('\0') {
-            return Err(ProtocolError::BadValue {
-                field: "hello author",
-            });
+            return Err(ProtocolError::BadValue { field: "hello author" });
         }
         Ok(hello)
     }

@@ -24,12 +24,7 @@ pub struct Inbox {
 impl Inbox {
     /// An empty one that refuses bodies above `body_size_max`.
     pub fn new(body_size_max: u32) -> Inbox {
-        Inbox {
-            bytes: Vec::new(),
-            start: 0,
-            end: 0,
-            body_size_max,
-        }
+        Inbox { bytes: Vec::new(), start: 0, end: 0, body_size_max }
     }
 
     /// Room for the next read, at least 64 KiB. Tell [`Inbox::filled`] how much of it was used.
@@ -45,8 +40,7 @@ impl Inbox {
             (self.start, self.end) = (0, self.end - self.start);
             if self.bytes.len() - self.end < SPARE_SIZE {
                 // Doubling keeps the moving and zeroing linear in what arrived.
-                self.bytes
-                    .resize((2 * self.end).max(self.end + SPARE_SIZE), 0);
+                self.bytes.resize((2 * self.end).max(self.end + SPARE_SIZE), 0);
             }
         }
         &mut self.bytes[self.end..]
@@ -63,10 +57,7 @@ impl Inbox {
     }
 
     /// The next frame, if all of it has arrived. An error is final for the connection.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "the frame borrows from the inbox"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "the frame borrows from the inbox")]
     pub fn next(&mut self) -> Result<Option<(FrameHeader, &[u8])>, ProtocolError> {
         let arrived = &self.bytes[self.start..self.end];
         let Some((header, rest)) = arrived.split_first_chunk::<HEADER_SIZE>() else {

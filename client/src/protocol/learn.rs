@@ -112,10 +112,7 @@ impl Learn<'_> {
         if let Some(kind) = self.kind {
             put_string(out, kind);
         }
-        for number in [self.expires_at, self.created_at, self.if_lsn]
-            .into_iter()
-            .flatten()
-        {
+        for number in [self.expires_at, self.created_at, self.if_lsn].into_iter().flatten() {
             out.extend_from_slice(&number.to_le_bytes());
         }
     }
@@ -167,41 +164,25 @@ impl<'a> LearnOp<'a> {
         let has = |bit: u32| present & bit != 0;
         // The fields are read in the order in which they are written here.
         let learn = LearnOp {
-            namespace: if has(NAMESPACE) {
-                fields.symbol("namespace")?
-            } else {
-                ""
-            },
+            namespace: if has(NAMESPACE) { fields.symbol("namespace")? } else { "" },
             id: fields.id("id")?,
-            content: has(CONTENT)
-                .then(|| fields.text(CONTENT_SIZE_MAX, "content"))
-                .transpose()?,
+            content: has(CONTENT).then(|| fields.text(CONTENT_SIZE_MAX, "content")).transpose()?,
             strength: has(STRENGTH).then(|| fields.unit("strength")).transpose()?,
-            confidence: has(CONFIDENCE)
-                .then(|| fields.unit("confidence"))
-                .transpose()?,
+            confidence: has(CONFIDENCE).then(|| fields.unit("confidence")).transpose()?,
             embedding: has(EMBEDDING).then(|| embedding(&mut fields)).transpose()?,
             metadata: has(METADATA)
                 .then(|| fields.text(METADATA_SIZE_MAX, "metadata"))
                 .transpose()?,
             kind: has(KIND).then(|| fields.symbol("kind")).transpose()?,
-            expires_at: has(EXPIRES_AT)
-                .then(|| fields.u64("expires_at"))
-                .transpose()?,
-            created_at: has(CREATED_AT)
-                .then(|| fields.u64("created_at"))
-                .transpose()?,
+            expires_at: has(EXPIRES_AT).then(|| fields.u64("expires_at")).transpose()?,
+            created_at: has(CREATED_AT).then(|| fields.u64("created_at")).transpose()?,
             if_lsn: has(IF_LSN).then(|| fields.u64("if_lsn")).transpose()?,
             if_absent: has(IF_ABSENT),
         };
         fields.end_of_operation()?;
         if learn.id == Id::Content && learn.content.is_none() {
             // Its key would be the hash of nothing.
-            return Err(Fault::new(
-                ErrorCode::InvalidId,
-                0,
-                "id (there is no content either)",
-            ));
+            return Err(Fault::new(ErrorCode::InvalidId, 0, "id (there is no content either)"));
         }
         Ok(learn)
     }
@@ -211,11 +192,7 @@ fn embedding<'a>(fields: &mut Fields<'a>) -> Result<(u8, F32s<'a>), Fault> {
     let space = fields.u8("embedding space")?;
     let dimension = fields.u32("embedding dimension")?;
     if dimension as usize > VECTOR_DIMENSION_MAX {
-        return Err(Fault::new(
-            ErrorCode::TooLarge,
-            dimension.into(),
-            "embedding",
-        ));
+        return Err(Fault::new(ErrorCode::TooLarge, dimension.into(), "embedding"));
     }
     let bytes = fields.bytes(4 * dimension as usize, "embedding")?;
     let invalid = Fault::new(ErrorCode::InvalidVector, dimension.into(), "embedding");

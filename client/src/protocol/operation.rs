@@ -121,11 +121,7 @@ impl<'a> Fields<'a> {
         let present = self.u32("presence bits")?;
         match present & !known {
             0 => Ok(present),
-            unknown => Err(Fault::new(
-                ErrorCode::Unsupported,
-                unknown.into(),
-                "presence bits",
-            )),
+            unknown => Err(Fault::new(ErrorCode::Unsupported, unknown.into(), "presence bits")),
         }
     }
 
@@ -185,11 +181,7 @@ impl<'a> Fields<'a> {
     pub(crate) fn end_of_operation(self) -> Result<(), Fault> {
         match self.rest().len() {
             0 => Ok(()),
-            count => Err(Fault::new(
-                ErrorCode::Malformed,
-                count as u64,
-                "end of the operation",
-            )),
+            count => Err(Fault::new(ErrorCode::Malformed, count as u64, "end of the operation")),
         }
     }
 }

@@ -60,15 +60,8 @@ pub struct WriteReply {
 impl WriteReply {
     /// The answer that refuses a whole frame.
     pub fn refused(code: ErrorCode, detail: u64, message: impl Into<String>) -> WriteReply {
-        let refusal = Some(Refusal {
-            code,
-            detail,
-            message: message.into(),
-        });
-        WriteReply {
-            refusal,
-            ..WriteReply::default()
-        }
+        let refusal = Some(Refusal { code, detail, message: message.into() });
+        WriteReply { refusal, ..WriteReply::default() }
     }
 
     /// Reads the body of a WriteReply or FlushReply.
@@ -76,11 +69,8 @@ impl WriteReply {
         let mut fields = Fields::new(body);
         let status = ErrorCode::from_number(fields.u16("reply status")?);
         let flags = fields.u16("reply flags")?;
-        let level_reached = Level::from_number(fields.u8("reply level_reached")?).ok_or(
-            ProtocolError::BadValue {
-                field: "reply level_reached",
-            },
-        )?;
+        let level_reached = Level::from_number(fields.u8("reply level_reached")?)
+            .ok_or(ProtocolError::BadValue { field: "reply level_reached" })?;
         fields.array::<3>("reply reserved")?;
         let writer_epoch = fields.u64("reply writer_epoch")?;
         let first_lsn = fields.u64("reply first_lsn")?;
@@ -90,11 +80,7 @@ impl WriteReply {
         let message = fields.string("reply status_message")?;
         fields.end()?;
         Ok(WriteReply {
-            refusal: status.map(|code| Refusal {
-                code,
-                detail,
-                message: message.to_owned(),
-            }),
+            refusal: status.map(|code| Refusal { code, detail, message: message.to_owned() }),
             already_applied: flags & REPLY_FLAG_ALREADY_APPLIED != 0,
             level_reached,
             writer_epoch,
@@ -107,33 +93,21 @@ impl WriteReply {
     /// Appends the whole frame, as the answer to a write. A message above 2 KiB is cut; so are the
     /// last ones if together they would not fit a frame.
     pub fn encode(&self, request_id: u64, out: &mut Vec<u8>) {
-        write_frame(out, FrameKind::WriteReply, request_id, |out| {
-            self.encode_body(out)
-        });
+        write_frame(out, FrameKind::WriteReply, request_id, |out| self.encode_body(out));
     }
 
     /// Appends the whole frame, as the answer to a flush.
     pub fn encode_flush(&self, request_id: u64, out: &mut Vec<u8>) {
-        write_frame(out, FrameKind::FlushReply, request_id, |out| {
-            self.encode_body(out)
-        });
+        write_frame(out, FrameKind::FlushReply, request_id, |out| self.encode_body(out));
     }
 
     fn encode_body(&self, out: &mut Vec<u8>) {
         let (status, detail, message) = match &self.refusal {
             None => (0, 0, ""),
-            Some(refusal) => (
-                refusal.code.number(),
-                refusal.detail,
-                refusal.message.as_str(),
-            ),
+            Some(refusal) => (refusal.code.number(), refusal.detail, refusal.message.as_str()),
         };
         out.extend_from_slice(&status.to_le_bytes());
-        let flags = if self.already_applied {
-            REPLY_FLAG_ALREADY_APPLIED
-        } else {
-            0
-        };
+        let flags = if self.already_applied { REPLY_FLAG_ALREADY_APPLIED } else { 0 };
         out.extend_from_slice(&flags.to_le_bytes());
         out.extend_from_slice(&[self.level_reached as u8, 0, 0, 0]);
         for number in [self.writer_epoch, self.first_lsn, self.last_lsn, detail] {
@@ -158,19 +132,14 @@ impl WriteReply {
 fn decode_errors(fields: &mut Fields<'_>) -> Result<Vec<OperationError>, ProtocolError> {
     let count = check_operation_count(fields.u32("reply error_count")?)?;
     if count as usize > fields.rest().len() / ERROR_FIXED_SIZE {
-        return Err(ProtocolError::Truncated {
-            field: "reply errors",
-        });
+        return Err(ProtocolError::Truncated { field: "reply errors" });
     }
     let mut errors = Vec::with_capacity(count as usize);
     for _ in 0..count {
         errors.push(OperationError {
             index: fields.u32("error index")?,
-            code: ErrorCode::from_number(fields.u16("error code")?).ok_or(
-                ProtocolError::BadValue {
-                    field: "error code",
-                },
-            )?,
+            code: ErrorCode::from_number(fields.u16("error code")?)
+                .ok_or(ProtocolError::BadValue { field: "error code" })?,
             detail: fields.u64("error detail")?,
             message: fields.string("error message")?.to_owned(),
         });
@@ -195,9 +164,7 @@ impl WaitReply {
             0 => false,
             1 => true,
             _ => {
-                return Err(ProtocolError::BadValue {
-                    field: "wait reply status",
-                });
+                return Err(ProtocolError::BadValue { field: "wait reply status" });
             }
         };
         let lsn = fields.u64("wait reply lsn")?;
@@ -228,10 +195,8 @@ impl ErrorReply {
     /// Reads the body of an Error.
     pub fn decode(body: &[u8]) -> Result<ErrorReply, ProtocolError> {
         let mut fields = Fields::new(body);
-        let code =
-            ErrorCode::from_number(fields.u16("error code")?).ok_or(ProtocolError::BadValue {
-                field: "error code",
-            })?;
+        let code = ErrorCode::from_number(fields.u16("error code")?)
+            .ok_or(ProtocolError::BadValue { field: "error code" })?;
         let message = fields.string("error message")?.to_owned();
         fields.end()?;
         Ok(ErrorReply { code, message })
@@ -248,10 +213,7 @@ impl ErrorReply {
 
 impl From<&ProtocolError> for ErrorReply {
     fn from(error: &ProtocolError) -> ErrorReply {
-        ErrorReply {
-            code: error.code(),
-            message: error.to_string(),
-        }
+        ErrorReply { code: error.code(), message: error.to_string() }
     }
 }
 

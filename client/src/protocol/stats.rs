@@ -108,9 +108,7 @@ impl WriterStats {
         let count = fields.u32("stats count")? as usize;
         let (numbers, odd) = fields.rest().as_chunks::<8>();
         if numbers.len() != count || !odd.is_empty() {
-            return Err(ProtocolError::BadValue {
-                field: "stats count",
-            });
+            return Err(ProtocolError::BadValue { field: "stats count" });
         }
         let mut known = [0; Self::COUNT];
         for (place, bytes) in known.iter_mut().zip(numbers) {

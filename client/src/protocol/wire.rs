@@ -169,9 +169,6 @@ impl<'a> F32s<'a> {
         // An or over all elements instead of an early exit: it vectorises.
         let exponent = 0x7f80_0000_u32;
         let is_bad = |bytes: &[u8; 4]| (u32::from_le_bytes(*bytes) & exponent) == exponent;
-        !self
-            .elements
-            .iter()
-            .fold(false, |bad, bytes| bad | is_bad(bytes))
+        !self.elements.iter().fold(false, |bad, bytes| bad | is_bad(bytes))
     }
 }

@@ -42,9 +42,7 @@ pub enum Level {
 impl Level {
     /// The level with that number.
     pub fn from_number(number: u8) -> Option<Level> {
-        [Level::Accepted, Level::Durable, Level::Visible]
-            .get(usize::from(number))
-            .copied()
+        [Level::Accepted, Level::Durable, Level::Visible].get(usize::from(number)).copied()
     }
 
     fn decode(fields: &mut Fields<'_>, field: &'static str) -> Result<Level, ProtocolError> {
@@ -72,17 +70,12 @@ impl<'a> Write<'a> {
         let mut fields = Fields::new(body);
         let sequence = fields.u64("write sequence")?;
         if sequence == 0 {
-            return Err(ProtocolError::BadValue {
-                field: "write sequence",
-            });
+            return Err(ProtocolError::BadValue { field: "write sequence" });
         }
         let level = Level::decode(&mut fields, "write level")?;
         let flags = fields.u8("write flags")?;
         if flags & !WRITE_FLAG_ATOMIC != 0 {
-            return Err(ProtocolError::Reserved {
-                field: "write flags",
-                found: flags.into(),
-            });
+            return Err(ProtocolError::Reserved { field: "write flags", found: flags.into() });
         }
         let reserved = fields.u16("write reserved")?;
         if reserved != 0 {
@@ -94,12 +87,7 @@ impl<'a> Write<'a> {
         let count = fields.u32("write operation_count")?;
         let atomic = flags & WRITE_FLAG_ATOMIC != 0;
         let operations = Operations::new(count, fields.rest())?;
-        Ok(Write {
-            sequence,
-            level,
-            atomic,
-            operations,
-        })
+        Ok(Write { sequence, level, atomic, operations })
     }
 }
 
@@ -115,11 +103,7 @@ pub(crate) fn write_head(
     // A Batch stays below FRAME_SIZE_MAX, so the sum fits.
     let body_size = (WRITE_PREFIX_SIZE + operations_size) as u32;
     let mut head = [0; HEADER_SIZE + WRITE_PREFIX_SIZE];
-    let header = FrameHeader {
-        body_size,
-        kind: FrameKind::Write,
-        request_id,
-    };
+    let header = FrameHeader { body_size, kind: FrameKind::Write, request_id };
     head[..16].copy_from_slice(&header.to_bytes());
     head[16..24].copy_from_slice(&sequence.to_le_bytes());
     head[24] = level as u8;

@@ -51,10 +51,7 @@ unsafe impl GlobalAlloc for Counting {
 fn allocated_by(work: impl FnOnce()) -> (usize, usize) {
     let before = (ALLOCATED_SIZE.get(), ALLOCATION_COUNT.get());
     work();
-    (
-        ALLOCATED_SIZE.get() - before.0,
-        ALLOCATION_COUNT.get() - before.1,
-    )
+    (ALLOCATED_SIZE.get() - before.0, ALLOCATION_COUNT.get() - before.1)
 }
 
 #[test]
@@ -83,11 +80,7 @@ fn announced_sizes_reserve_nothing() {
 fn an_inbox_grows_by_what_came_and_not_by_what_a_header_announces() {
     let mut inbox = Inbox::new(FRAME_SIZE_MAX as u32);
     let announced = FRAME_SIZE_MAX as u32;
-    let header = FrameHeader {
-        body_size: announced,
-        kind: FrameKind::WriteReply,
-        request_id: 1,
-    };
+    let header = FrameHeader { body_size: announced, kind: FrameKind::WriteReply, request_id: 1 };
     let (size, _) = allocated_by(|| {
         inbox.room()[..HEADER_SIZE].copy_from_slice(&header.to_bytes());
         inbox.filled(HEADER_SIZE);
@@ -96,10 +89,7 @@ fn an_inbox_grows_by_what_came_and_not_by_what_a_header_announces() {
     });
     assert!(size <= 256 << 10, "{size} bytes for a header");
 
-    let header = FrameHeader {
-        body_size: announced + 1,
-        ..header
-    };
+    let header = FrameHeader { body_size: announced + 1, ..header };
     let mut inbox = Inbox::new(FRAME_SIZE_MAX as u32);
     inbox.room()[..HEADER_SIZE].copy_from_slice(&header.to_bytes());
     inbox.filled(HEADER_SIZE);

@@ -105,12 +105,7 @@ fn a_stranger_is_told_by_its_first_bytes() {
     Hello::new([0; 16], "x").encode(1, &mut frame);
     frame[HEADER_SIZE] = b'G';
     let error = Hello::decode(&frame[HEADER_SIZE..]).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("does not speak the write protocol"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("does not speak the write protocol"), "{error}");
 
     let error = FrameHeader::parse(b"GET / HTTP/1.1\r\n", 1 << 24).unwrap_err();
     assert!(error.to_string().contains("kind 47"), "{error}");
@@ -121,10 +116,7 @@ fn an_author_that_is_too_long_is_refused() {
     let mut frame = Vec::new();
     Hello::new([0; 16], &"é".repeat(40)).encode(1, &mut frame);
     // The encoder cuts it at a character.
-    assert_eq!(
-        Hello::decode(&frame[HEADER_SIZE..]).unwrap().author,
-        "é".repeat(32)
-    );
+    assert_eq!(Hello::decode(&frame[HEADER_SIZE..]).unwrap().author, "é".repeat(32));
     let mut body = frame[HEADER_SIZE..].to_vec();
     body[28..30].copy_from_slice(&65u16.to_le_bytes());
     body.push(b'x');

@@ -114,10 +114,7 @@ pub fn batch_of(operations: &[OwnedOperation]) -> Batch {
                 batch.namespace(namespace).learn(&learn.borrow()).unwrap();
             }
             OwnedOperation::Associate(namespace, associate) => {
-                batch
-                    .namespace(namespace)
-                    .associate(&associate.borrow())
-                    .unwrap();
+                batch.namespace(namespace).associate(&associate.borrow()).unwrap();
             }
         }
     }
@@ -142,17 +139,15 @@ fn learn() -> impl Strategy<Value = OwnedLearn> {
         [of(any::<u64>()), of(any::<u64>()), of(any::<u64>())],
         any::<bool>(),
     )
-        .prop_map(
-            |(id, texts, numbers, embedding, space, times, if_absent)| OwnedLearn {
-                id,
-                texts,
-                numbers,
-                embedding,
-                space,
-                times,
-                if_absent,
-            },
-        )
+        .prop_map(|(id, texts, numbers, embedding, space, times, if_absent)| OwnedLearn {
+            id,
+            texts,
+            numbers,
+            embedding,
+            space,
+            times,
+            if_absent,
+        })
 }
 
 fn associate() -> impl Strategy<Value = OwnedAssociate> {
@@ -193,11 +188,7 @@ pub fn operation() -> impl Strategy<Value = OwnedOperation> {
 }
 
 pub fn level() -> impl Strategy<Value = Level> {
-    prop_oneof![
-        Just(Level::Accepted),
-        Just(Level::Durable),
-        Just(Level::Visible)
-    ]
+    prop_oneof![Just(Level::Accepted), Just(Level::Durable), Just(Level::Visible)]
 }
 
 fn code() -> impl Strategy<Value = ErrorCode> {
@@ -227,32 +218,19 @@ pub fn write_reply() -> impl Strategy<Value = WriteReply> {
         detail,
         message,
     });
-    let error = (any::<u32>(), code(), any::<u64>(), ".{0,60}").prop_map(
-        |(index, code, detail, message)| OperationError {
-            index,
-            code,
-            detail,
-            message,
+    let error = (any::<u32>(), code(), any::<u64>(), ".{0,60}")
+        .prop_map(|(index, code, detail, message)| OperationError { index, code, detail, message });
+    (of(refusal), any::<bool>(), level(), any::<[u64; 3]>(), vec(error, 0..8)).prop_map(
+        |(refusal, already_applied, level_reached, numbers, errors)| WriteReply {
+            refusal,
+            already_applied,
+            level_reached,
+            writer_epoch: numbers[0],
+            first_lsn: numbers[1],
+            last_lsn: numbers[2],
+            errors,
         },
-    );
-    (
-        of(refusal),
-        any::<bool>(),
-        level(),
-        any::<[u64; 3]>(),
-        vec(error, 0..8),
     )
-        .prop_map(
-            |(refusal, already_applied, level_reached, numbers, errors)| WriteReply {
-                refusal,
-                already_applied,
-                level_reached,
-                writer_epoch: numbers[0],
-                first_lsn: numbers[1],
-                last_lsn: numbers[2],
-                errors,
-            },
-        )
 }
 
 fn stats() -> impl Strategy<Value = WriterStats> {

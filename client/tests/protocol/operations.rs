@@ -14,9 +14,7 @@ use sutra_layout::limits::{CONTENT_SIZE_MAX, FRAME_SIZE_MAX, OPERATIONS_PER_FRAM
 use crate::generate::{OwnedOperation, batch_of, level, operation};
 
 fn assert_learn(namespace: &str, given: &Learn<'_>, found: &LearnOp<'_>) {
-    let embedding = found
-        .embedding()
-        .map(|(space, values)| (space, values.iter().collect()));
+    let embedding = found.embedding().map(|(space, values)| (space, values.iter().collect()));
     let expected: Option<(u8, Vec<f32>)> = given.embedding.map(|it| (given.space, it.to_vec()));
     assert_eq!(embedding, expected);
     assert_eq!(found.namespace, namespace);
@@ -119,15 +117,8 @@ proptest! {
 fn faults_of(learns: &[Learn<'_>], associates: &[Associate<'_>]) -> Vec<Fault> {
     let mut batch = Batch::new();
     learns.iter().for_each(|learn| batch.learn(learn).unwrap());
-    associates
-        .iter()
-        .for_each(|associate| batch.associate(associate).unwrap());
-    batch
-        .learn(&Learn {
-            id: Id::Text("good"),
-            ..Learn::default()
-        })
-        .unwrap();
+    associates.iter().for_each(|associate| batch.associate(associate).unwrap());
+    batch.learn(&Learn { id: Id::Text("good"), ..Learn::default() }).unwrap();
     let mut found: Vec<_> = batch.operations().collect();
     let last = found.pop().unwrap();
     assert!(matches!(last, Ok(Operation::Learn(it)) if it.id == Id::Text("good")));
@@ -136,57 +127,23 @@ fn faults_of(learns: &[Learn<'_>], associates: &[Associate<'_>]) -> Vec<Fault> {
 
 #[test]
 fn a_bad_field_is_a_typed_fault_of_its_operation_and_the_next_one_stands() {
-    let good = Learn {
-        id: Id::Text("a"),
-        ..Learn::default()
-    };
-    let edge = Associate {
-        source: Id::Text("a"),
-        target: Id::Text("b"),
-        ..Associate::default()
-    };
+    let good = Learn { id: Id::Text("a"), ..Learn::default() };
+    let edge = Associate { source: Id::Text("a"), target: Id::Text("b"), ..Associate::default() };
     let found = faults_of(
         &[
-            Learn {
-                strength: Some(f32::NAN),
-                ..good
-            },
-            Learn {
-                confidence: Some(1.5),
-                ..good
-            },
-            Learn {
-                embedding: Some(&[1.0, f32::INFINITY]),
-                ..good
-            },
-            Learn {
-                embedding: Some(&[]),
-                ..good
-            },
-            Learn {
-                kind: Some("a\0b"),
-                ..good
-            },
+            Learn { strength: Some(f32::NAN), ..good },
+            Learn { confidence: Some(1.5), ..good },
+            Learn { embedding: Some(&[1.0, f32::INFINITY]), ..good },
+            Learn { embedding: Some(&[]), ..good },
+            Learn { kind: Some("a\0b"), ..good },
         ],
         &[
-            Associate {
-                weight: Some(f32::NEG_INFINITY),
-                ..edge
-            },
-            Associate {
-                confidence: Some(-0.1),
-                ..edge
-            },
-            Associate {
-                kind: TypeRef::Name(""),
-                ..edge
-            },
+            Associate { weight: Some(f32::NEG_INFINITY), ..edge },
+            Associate { confidence: Some(-0.1), ..edge },
+            Associate { kind: TypeRef::Name(""), ..edge },
         ],
     );
-    let codes: Vec<_> = found
-        .iter()
-        .map(|fault| (fault.code, fault.field))
-        .collect();
+    let codes: Vec<_> = found.iter().map(|fault| (fault.code, fault.field)).collect();
     assert_eq!(
         codes,
         [
@@ -217,11 +174,7 @@ fn what_a_batch_never_encodes_is_refused_too() {
     let decode = |operation: &[u8]| {
         let bytes = framed(operation);
         let mut operations = Operations::new(1, &bytes).unwrap();
-        operations
-            .next()
-            .unwrap()
-            .map(|_| ())
-            .map_err(|fault| (fault.code, fault.detail))
+        operations.next().unwrap().map(|_| ()).map_err(|fault| (fault.code, fault.detail))
     };
     let learn = |present: u32, rest: &[u8]| {
         let mut bytes = vec![1];
@@ -243,25 +196,11 @@ fn what_a_batch_never_encodes_is_refused_too() {
         (learn(0, &[3, 0, 0]), (ErrorCode::InvalidId, 0)),
         (learn(0, &with_id(&[9, 9])), (ErrorCode::Malformed, 2)),
         (learn(2, &with_id(&[9, 0, 0, 0])), (ErrorCode::Malformed, 0)),
-        (
-            learn(2, &with_id(&[1, 0, 0, 0, 0xc3])),
-            (ErrorCode::InvalidText, 0),
-        ),
-        (
-            learn(2, &with_id(&long)),
-            (ErrorCode::TooLarge, above.into()),
-        ),
-        (
-            learn(16, &with_id(&[0, 1, 16, 0, 0])),
-            (ErrorCode::TooLarge, 4097),
-        ),
+        (learn(2, &with_id(&[1, 0, 0, 0, 0xc3])), (ErrorCode::InvalidText, 0)),
+        (learn(2, &with_id(&long)), (ErrorCode::TooLarge, above.into())),
+        (learn(16, &with_id(&[0, 1, 16, 0, 0])), (ErrorCode::TooLarge, 4097)),
     ] {
-        assert_eq!(
-            decode(&bytes),
-            Err(expected),
-            "{:02x?}",
-            &bytes[..bytes.len().min(32)]
-        );
+        assert_eq!(decode(&bytes), Err(expected), "{:02x?}", &bytes[..bytes.len().min(32)]);
     }
     for opcode in [0, 3, 4, 5, 6, 7, 255] {
         let bytes = framed(&[opcode, 1, 2, 3]);
@@ -275,25 +214,13 @@ fn broken_framing_spoils_the_frame() {
     let good = framed(&[3]);
     let short = [&good[..], &[1, 0, 0]].concat();
     let long = [&good[..], &[2, 0, 0, 0, 9]].concat();
-    assert_eq!(
-        Operations::new(2, &short),
-        Err(ProtocolError::Truncated { field: "operation" })
-    );
-    assert_eq!(
-        Operations::new(2, &long),
-        Err(ProtocolError::Truncated { field: "operation" })
-    );
-    assert_eq!(
-        Operations::new(0, &good),
-        Err(ProtocolError::TrailingBytes { count: 5 })
-    );
+    assert_eq!(Operations::new(2, &short), Err(ProtocolError::Truncated { field: "operation" }));
+    assert_eq!(Operations::new(2, &long), Err(ProtocolError::Truncated { field: "operation" }));
+    assert_eq!(Operations::new(0, &good), Err(ProtocolError::TrailingBytes { count: 5 }));
     let limit = OPERATIONS_PER_FRAME_MAX as u32;
     assert_eq!(
         Operations::new(limit + 1, &good),
-        Err(ProtocolError::TooManyOperations {
-            found: limit + 1,
-            limit
-        })
+        Err(ProtocolError::TooManyOperations { found: limit + 1, limit })
     );
 }
 
@@ -306,80 +233,28 @@ fn a_write_with_bits_from_the_future_is_refused() {
         body[at] = value;
         Write::decode(&body).map(|_| ()).unwrap_err()
     };
-    assert_eq!(
-        with(0, 0),
-        ProtocolError::BadValue {
-            field: "write sequence"
-        }
-    );
-    assert_eq!(
-        with(8, 3),
-        ProtocolError::BadValue {
-            field: "write level"
-        }
-    );
-    assert_eq!(
-        with(9, 2),
-        ProtocolError::Reserved {
-            field: "write flags",
-            found: 2
-        }
-    );
-    assert_eq!(
-        with(10, 1),
-        ProtocolError::Reserved {
-            field: "write reserved",
-            found: 1
-        }
-    );
+    assert_eq!(with(0, 0), ProtocolError::BadValue { field: "write sequence" });
+    assert_eq!(with(8, 3), ProtocolError::BadValue { field: "write level" });
+    assert_eq!(with(9, 2), ProtocolError::Reserved { field: "write flags", found: 2 });
+    assert_eq!(with(10, 1), ProtocolError::Reserved { field: "write reserved", found: 1 });
 }
 
 #[test]
 fn a_batch_refuses_what_cannot_be_framed_and_stays_as_it_was() {
     let mut batch = Batch::new();
-    batch
-        .learn(&Learn {
-            id: Id::Text("kept"),
-            ..Learn::default()
-        })
-        .unwrap();
+    batch.learn(&Learn { id: Id::Text("kept"), ..Learn::default() }).unwrap();
     let size = batch.size();
     let long = "x".repeat(CONTENT_SIZE_MAX + 1);
     let id = Id::Text("a");
     for error in [
-        batch.learn(&Learn {
-            id,
-            content: Some(&long),
-            ..Learn::default()
-        }),
-        batch.learn(&Learn {
-            id,
-            metadata: Some(&long),
-            ..Learn::default()
-        }),
-        batch.learn(&Learn {
-            id,
-            kind: Some(&long),
-            ..Learn::default()
-        }),
-        batch.learn(&Learn {
-            id,
-            embedding: Some(&[0.0; 4097]),
-            ..Learn::default()
-        }),
-        batch.learn(&Learn {
-            id: Id::Text(""),
-            ..Learn::default()
-        }),
-        batch.learn(&Learn {
-            id: Id::Text(&long),
-            ..Learn::default()
-        }),
+        batch.learn(&Learn { id, content: Some(&long), ..Learn::default() }),
+        batch.learn(&Learn { id, metadata: Some(&long), ..Learn::default() }),
+        batch.learn(&Learn { id, kind: Some(&long), ..Learn::default() }),
+        batch.learn(&Learn { id, embedding: Some(&[0.0; 4097]), ..Learn::default() }),
+        batch.learn(&Learn { id: Id::Text(""), ..Learn::default() }),
+        batch.learn(&Learn { id: Id::Text(&long), ..Learn::default() }),
         batch.learn(&Learn::default()),
-        batch.associate(&Associate {
-            source: id,
-            ..Associate::default()
-        }),
+        batch.associate(&Associate { source: id, ..Associate::default() }),
         batch.associate(&Associate {
             source: id,
             target: id,
@@ -396,45 +271,21 @@ fn a_batch_refuses_what_cannot_be_framed_and_stays_as_it_was() {
 #[test]
 fn a_full_batch_says_so_by_count_and_by_size() {
     let mut batch = Batch::new();
-    let small = Associate {
-        source: Id::Raw([1; 16]),
-        target: Id::Raw([2; 16]),
-        ..Associate::default()
-    };
+    let small =
+        Associate { source: Id::Raw([1; 16]), target: Id::Raw([2; 16]), ..Associate::default() };
     for _ in 0..OPERATIONS_PER_FRAME_MAX {
         batch.associate(&small).unwrap();
     }
-    assert!(matches!(
-        batch.associate(&small),
-        Err(BatchError::Full { .. })
-    ));
+    assert!(matches!(batch.associate(&small), Err(BatchError::Full { .. })));
     assert_eq!(batch.len(), OPERATIONS_PER_FRAME_MAX);
 
     batch.clear();
     let content = "x".repeat(CONTENT_SIZE_MAX);
-    let large = Learn {
-        content: Some(&content),
-        ..Learn::default()
-    };
+    let large = Learn { content: Some(&content), ..Learn::default() };
     let full = (0..).find_map(|_| batch.learn(&large).err()).unwrap();
-    assert!(
-        matches!(
-            full,
-            BatchError::Full {
-                operation_count: 15,
-                ..
-            }
-        ),
-        "{full}"
-    );
+    assert!(matches!(full, BatchError::Full { operation_count: 15, .. }), "{full}");
     let mut frame = Vec::new();
     batch.encode(1, 1, Level::Durable, &mut frame);
     assert!(frame.len() - HEADER_SIZE <= FRAME_SIZE_MAX);
-    assert_eq!(
-        Write::decode(&frame[HEADER_SIZE..])
-            .unwrap()
-            .operations
-            .len(),
-        15
-    );
+    assert_eq!(Write::decode(&frame[HEADER_SIZE..]).unwrap().operations.len(), 15);
 }

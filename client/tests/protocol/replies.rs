@@ -42,17 +42,9 @@ fn an_error_for_every_operation_of_the_largest_frame_still_fits_a_frame() {
     let message = "é".repeat(1000);
     let errors = (0..OPERATIONS_PER_FRAME_MAX as u32).map(|index| {
         let (code, detail) = (ErrorCode::UnknownConcept, index.into());
-        OperationError {
-            index,
-            code,
-            detail,
-            message: message.clone(),
-        }
+        OperationError { index, code, detail, message: message.clone() }
     });
-    let reply = WriteReply {
-        errors: errors.collect(),
-        ..WriteReply::default()
-    };
+    let reply = WriteReply { errors: errors.collect(), ..WriteReply::default() };
     let mut frame = Vec::new();
     reply.encode(1, &mut frame);
     assert!(frame.len() - HEADER_SIZE <= FRAME_SIZE_MAX);
@@ -69,11 +61,7 @@ fn an_error_for_every_operation_of_the_largest_frame_still_fits_a_frame() {
 
 #[test]
 fn figures_of_a_later_version_are_ignored_and_missing_ones_are_zero() {
-    let stats = WriterStats {
-        written: 7,
-        started_at: 9,
-        ..WriterStats::default()
-    };
+    let stats = WriterStats { written: 7, started_at: 9, ..WriterStats::default() };
     let mut frame = Vec::new();
     stats.encode(1, &mut frame);
     let mut body = frame.split_off(HEADER_SIZE);
@@ -84,10 +72,7 @@ fn figures_of_a_later_version_are_ignored_and_missing_ones_are_zero() {
     let short = [&1u32.to_le_bytes()[..], &7u64.to_le_bytes()].concat();
     assert_eq!(
         WriterStats::decode(&short),
-        Ok(WriterStats {
-            written: 7,
-            ..WriterStats::default()
-        })
+        Ok(WriterStats { written: 7, ..WriterStats::default() })
     );
     assert!(WriterStats::decode(&short[..9]).is_err());
 }

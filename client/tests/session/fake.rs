@@ -22,9 +22,7 @@ pub struct Store {
 
 impl Store {
     pub fn new() -> Store {
-        Store {
-            directory: tempfile::tempdir().unwrap(),
-        }
+        Store { directory: tempfile::tempdir().unwrap() }
     }
 
     pub fn path(&self) -> &Path {
@@ -48,9 +46,7 @@ impl Store {
     }
 
     pub fn builder(&self) -> ClientBuilder {
-        Client::builder(self.path())
-            .client_id([1; 16])
-            .deadline(Duration::from_secs(20))
+        Client::builder(self.path()).client_id([1; 16]).deadline(Duration::from_secs(20))
     }
 
     pub fn client(&self) -> Client {
@@ -74,9 +70,7 @@ pub struct Peer {
 
 impl Peer {
     fn accept(listener: &UnixListener) -> Peer {
-        Peer {
-            stream: listener.accept().unwrap().0,
-        }
+        Peer { stream: listener.accept().unwrap().0 }
     }
 
     /// The next frame, unless the client is gone.
@@ -135,10 +129,7 @@ impl Peer {
 
     /// Answers that it had been applied earlier.
     pub fn applied_earlier(&mut self, seen: &Seen) {
-        let reply = WriteReply {
-            already_applied: true,
-            ..applied(seen)
-        };
+        let reply = WriteReply { already_applied: true, ..applied(seen) };
         self.send(|out| reply.encode(seen.request_id, out));
     }
 
@@ -176,11 +167,6 @@ pub fn applied(seen: &Seen) -> WriteReply {
 /// A batch with one concept of that name.
 pub fn batch(name: &str) -> Batch {
     let mut batch = Batch::new();
-    batch
-        .learn(&Learn {
-            id: Id::Text(name),
-            ..Learn::default()
-        })
-        .unwrap();
+    batch.learn(&Learn { id: Id::Text(name), ..Learn::default() }).unwrap();
     batch
 }

@@ -9,12 +9,7 @@ fn large() -> Batch {
     let content = "x".repeat(1 << 20);
     let mut batch = Batch::new();
     (0..3).for_each(|_| {
-        batch
-            .learn(&Learn {
-                content: Some(&content),
-                ..Learn::default()
-            })
-            .unwrap();
+        batch.learn(&Learn { content: Some(&content), ..Learn::default() }).unwrap();
     });
     batch
 }

@@ -11,27 +11,19 @@ fn answers_out_of_order_find_their_frames() {
     let server = store.serve(1, |_, mut peer| {
         peer.greet(0);
         let seen = peer.writes(3);
-        assert_eq!(
-            seen.iter().map(|it| it.sequence).collect::<Vec<_>>(),
-            [1, 2, 3]
-        );
+        assert_eq!(seen.iter().map(|it| it.sequence).collect::<Vec<_>>(), [1, 2, 3]);
         for index in [2, 0, 1] {
             peer.applied(&seen[index]);
         }
         peer.wait_for_end();
     });
     let mut client = store.client();
-    let ids: Vec<_> = (0..3)
-        .map(|_| client.submit(&batch("a"), Level::Visible).unwrap())
-        .collect();
+    let ids: Vec<_> = (0..3).map(|_| client.submit(&batch("a"), Level::Visible).unwrap()).collect();
     assert_eq!(client.in_flight(), 3);
     let found: Vec<_> = std::iter::from_fn(|| client.next_receipt().unwrap())
         .map(|receipt| (receipt.request_id, receipt.sequence, receipt.last_lsn))
         .collect();
-    assert_eq!(
-        found,
-        [(ids[2], 3, 103), (ids[0], 1, 101), (ids[1], 2, 102)]
-    );
+    assert_eq!(found, [(ids[2], 3, 103), (ids[0], 1, 101), (ids[1], 2, 102)]);
     assert_eq!((client.in_flight(), client.last_lsn()), (0, 103));
     drop(client);
     server.join().unwrap();
@@ -49,16 +41,8 @@ fn a_write_waits_for_its_own_answer_and_keeps_the_others() {
     let mut client = store.client();
     client.submit(&batch("a"), Level::Accepted).unwrap();
     client.submit(&batch("b"), Level::Accepted).unwrap();
-    assert_eq!(
-        client.write(&batch("c"), Level::Durable).unwrap().sequence,
-        3
-    );
-    let rest: Vec<_> = client
-        .drain()
-        .unwrap()
-        .iter()
-        .map(|it| it.sequence)
-        .collect();
+    assert_eq!(client.write(&batch("c"), Level::Durable).unwrap().sequence, 3);
+    let rest: Vec<_> = client.drain().unwrap().iter().map(|it| it.sequence).collect();
     assert_eq!(rest, [1, 2]);
     assert!(client.drain().unwrap().is_empty());
     drop(client);
@@ -80,41 +64,22 @@ fn a_refused_frame_is_an_error_and_loses_no_other_answer() {
             detail: 0,
             message: "there is no `b`".into(),
         };
-        let reply = WriteReply {
-            errors: vec![error],
-            ..applied(&seen[2])
-        };
+        let reply = WriteReply { errors: vec![error], ..applied(&seen[2]) };
         peer.send(|out| reply.encode(seen[2].request_id, out));
         peer.wait_for_end();
     });
     let mut client = store.client();
-    let ids: Vec<_> = (0..3)
-        .map(|_| client.submit(&batch("a"), Level::Durable).unwrap())
-        .collect();
+    let ids: Vec<_> = (0..3).map(|_| client.submit(&batch("a"), Level::Durable).unwrap()).collect();
     match client.drain().unwrap_err() {
-        ClientError::Refused {
-            request_id,
-            code,
-            detail,
-            message,
-        } => {
-            assert_eq!(
-                (request_id, code, detail),
-                (ids[1], ErrorCode::StorageFull, 4096)
-            );
+        ClientError::Refused { request_id, code, detail, message } => {
+            assert_eq!((request_id, code, detail), (ids[1], ErrorCode::StorageFull, 4096));
             assert_eq!(message, "the disk is full");
         }
         other => panic!("{other}"),
     }
     let receipts = client.drain().unwrap();
-    assert_eq!(
-        receipts.iter().map(|it| it.sequence).collect::<Vec<_>>(),
-        [1, 3]
-    );
-    assert_eq!(
-        receipts[1].errors[0].to_string(),
-        "operation 0: there is no `b` (UnknownConcept)"
-    );
+    assert_eq!(receipts.iter().map(|it| it.sequence).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(receipts[1].errors[0].to_string(), "operation 0: there is no `b` (UnknownConcept)");
     drop(client);
     server.join().unwrap();
 }
@@ -124,28 +89,16 @@ fn a_batch_above_what_the_coordinator_takes_is_not_sent() {
     let store = Store::new();
     let server = store.serve(1, |_, mut peer| {
         let (header, _) = peer.frame().unwrap();
-        let reply = sutra_client::protocol::HelloReply {
-            operations_per_frame_max: 1,
-            ..hello_reply(0)
-        };
+        let reply =
+            sutra_client::protocol::HelloReply { operations_per_frame_max: 1, ..hello_reply(0) };
         peer.send(|out| reply.encode(header.request_id, out));
         peer.wait_for_end();
     });
     let mut client = store.client();
     let mut two = batch("a");
-    two.learn(&sutra_client::Learn {
-        id: "b".into(),
-        ..Default::default()
-    })
-    .unwrap();
+    two.learn(&sutra_client::Learn { id: "b".into(), ..Default::default() }).unwrap();
     let error = client.submit(&two, Level::Durable).unwrap_err();
-    assert!(matches!(
-        error,
-        ClientError::Batch(BatchError::Full {
-            operation_count: 2,
-            ..
-        })
-    ));
+    assert!(matches!(error, ClientError::Batch(BatchError::Full { operation_count: 2, .. })));
     assert_eq!((client.in_flight(), client.next_sequence()), (0, 1));
     drop(client);
     server.join().unwrap();

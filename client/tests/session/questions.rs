@@ -16,11 +16,8 @@ fn a_flush_gives_the_last_lsn_and_keeps_the_answers_before_it() {
         let seen = peer.write();
         let request_id = peer.request(FrameKind::Flush);
         peer.applied(&seen);
-        let reply = WriteReply {
-            last_lsn: 120,
-            level_reached: Level::Visible,
-            ..Default::default()
-        };
+        let reply =
+            WriteReply { last_lsn: 120, level_reached: Level::Visible, ..Default::default() };
         peer.send(|out| reply.encode_flush(request_id, out));
         peer.wait_for_end();
     });
@@ -44,10 +41,7 @@ fn a_flush_that_is_refused_is_an_error() {
         peer.wait_for_end();
     });
     let mut client = store.client();
-    assert_eq!(
-        client.flush().unwrap_err().code(),
-        Some(ErrorCode::StorageFull)
-    );
+    assert_eq!(client.flush().unwrap_err().code(), Some(ErrorCode::StorageFull));
     drop(client);
     server.join().unwrap();
 }
@@ -59,15 +53,8 @@ fn a_wait_ends_with_how_far_the_level_has_come() {
         peer.greet(0);
         for timed_out in [false, true] {
             let (header, body) = peer.frame().unwrap();
-            let asked = Wait {
-                lsn: 9,
-                level: Level::Visible,
-                timeout_ms: 1500,
-            };
-            assert_eq!(
-                Request::decode(header.kind, &body),
-                Ok(Request::Wait(asked))
-            );
+            let asked = Wait { lsn: 9, level: Level::Visible, timeout_ms: 1500 };
+            assert_eq!(Request::decode(header.kind, &body), Ok(Request::Wait(asked)));
             let lsn = if timed_out { 8 } else { 12 };
             peer.send(|out| WaitReply { timed_out, lsn }.encode(header.request_id, out));
         }
@@ -77,17 +64,7 @@ fn a_wait_ends_with_how_far_the_level_has_come() {
     let timeout = Duration::from_millis(1500);
     assert_eq!(client.wait(9, Level::Visible, timeout).unwrap(), 12);
     let error = client.wait(9, Level::Visible, timeout).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            ClientError::Timeout {
-                lsn: 9,
-                reached: 8,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, ClientError::Timeout { lsn: 9, reached: 8, .. }), "{error}");
     drop(client);
     server.join().unwrap();
 }
@@ -95,11 +72,7 @@ fn a_wait_ends_with_how_far_the_level_has_come() {
 #[test]
 fn a_question_is_asked_again_when_the_connection_drops() {
     let store = Store::new();
-    let given = WriterStats {
-        written: 5,
-        pending: 2,
-        ..WriterStats::default()
-    };
+    let given = WriterStats { written: 5, pending: 2, ..WriterStats::default() };
     let server = store.serve(2, move |turn, mut peer| {
         peer.greet(0);
         let request_id = peer.request(FrameKind::Stats);
@@ -122,30 +95,14 @@ fn a_late_answer_to_a_question_given_up_is_passed_over() {
         let first = peer.request(FrameKind::Stats);
         let second = peer.request(FrameKind::Stats);
         for (request_id, written) in [(first, 1), (second, 2)] {
-            let stats = WriterStats {
-                written,
-                ..WriterStats::default()
-            };
+            let stats = WriterStats { written, ..WriterStats::default() };
             peer.send(|out| stats.encode(request_id, out));
         }
         peer.wait_for_end();
     });
-    let mut client = store
-        .builder()
-        .deadline(Duration::from_millis(500))
-        .connect()
-        .unwrap();
+    let mut client = store.builder().deadline(Duration::from_millis(500)).connect().unwrap();
     let error = client.stats().unwrap_err();
-    assert!(
-        matches!(
-            error,
-            ClientError::Stalled {
-                pid: Some(4121),
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, ClientError::Stalled { pid: Some(4121), .. }), "{error}");
     assert_eq!(client.stats().unwrap().written, 2);
     drop(client);
     server.join().unwrap();

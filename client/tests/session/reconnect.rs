@@ -52,17 +52,10 @@ fn only_what_is_unanswered_is_sent_again_and_in_order() {
     for _ in 0..4 {
         client.submit(&batch("a"), Level::Durable).unwrap();
     }
-    let first: Vec<_> = (0..2)
-        .map(|_| client.next_receipt().unwrap().unwrap().sequence)
-        .collect();
+    let first: Vec<_> = (0..2).map(|_| client.next_receipt().unwrap().unwrap().sequence).collect();
     assert_eq!(first, [2, 3]);
     client.submit(&batch("e"), Level::Durable).unwrap();
-    let rest: Vec<_> = client
-        .drain()
-        .unwrap()
-        .iter()
-        .map(|it| it.sequence)
-        .collect();
+    let rest: Vec<_> = client.drain().unwrap().iter().map(|it| it.sequence).collect();
     assert_eq!(rest, [1, 4, 5]);
     drop(client);
     server.join().unwrap();
@@ -107,10 +100,7 @@ fn a_frame_cut_while_it_is_sent_is_sent_again_whole() {
     let content = "x".repeat(1 << 20);
     let mut large = sutra_client::Batch::new();
     (0..8).for_each(|_| {
-        let learn = sutra_client::Learn {
-            content: Some(&content),
-            ..Default::default()
-        };
+        let learn = sutra_client::Learn { content: Some(&content), ..Default::default() };
         large.learn(&learn).unwrap();
     });
     assert_eq!(client.write(&large, Level::Durable).unwrap().sequence, 1);
@@ -149,22 +139,11 @@ fn a_write_that_nobody_answers_in_time_stays_in_flight() {
         peer.greet(0);
         peer.write();
     });
-    let mut client = store
-        .builder()
-        .deadline(Duration::from_millis(300))
-        .connect()
-        .unwrap();
+    let mut client = store.builder().deadline(Duration::from_millis(300)).connect().unwrap();
     let error = client.write(&batch("a"), Level::Durable).unwrap_err();
     match &error {
-        ClientError::Unanswered {
-            sequence: 1,
-            source,
-            ..
-        } => {
-            assert!(
-                matches!(**source, ClientError::NotRunning { .. }),
-                "{source}"
-            );
+        ClientError::Unanswered { sequence: 1, source, .. } => {
+            assert!(matches!(**source, ClientError::NotRunning { .. }), "{source}");
         }
         other => panic!("{other}"),
     }
@@ -201,10 +180,7 @@ fn a_frame_refused_because_the_coordinator_stops_goes_to_the_next_one() {
                 peer.send(|out| reply.encode(seen.request_id, out));
             }
             1 => {
-                let reply = ErrorReply {
-                    code: ErrorCode::Stopping,
-                    message: message.into(),
-                };
+                let reply = ErrorReply { code: ErrorCode::Stopping, message: message.into() };
                 peer.send(|out| reply.encode(0, out));
             }
             _ => {
@@ -214,10 +190,7 @@ fn a_frame_refused_because_the_coordinator_stops_goes_to_the_next_one() {
         }
     });
     let mut client = store.client();
-    assert_eq!(
-        client.write(&batch("a"), Level::Durable).unwrap().sequence,
-        1
-    );
+    assert_eq!(client.write(&batch("a"), Level::Durable).unwrap().sequence, 1);
     drop(client);
     server.join().unwrap();
 }
@@ -232,11 +205,7 @@ fn a_coordinator_that_always_hangs_up_is_given_up_by_the_deadline() {
             peer.send(|out| hello_reply(0).encode(header.request_id, out));
         }
     });
-    let mut client = store
-        .builder()
-        .deadline(Duration::from_millis(300))
-        .connect()
-        .unwrap();
+    let mut client = store.builder().deadline(Duration::from_millis(300)).connect().unwrap();
     let error = client.write(&batch("a"), Level::Durable).unwrap_err();
     assert!(matches!(error, ClientError::Unanswered { .. }), "{error}");
     assert!(path.exists());
@@ -251,11 +220,7 @@ fn a_stop_that_nothing_follows_is_told_in_the_coordinators_words() {
         let reply = WriteReply::refused(ErrorCode::Poisoned, 0, "fdatasync failed");
         peer.send(|out| reply.encode(seen.request_id, out));
     });
-    let mut client = store
-        .builder()
-        .deadline(Duration::from_millis(300))
-        .connect()
-        .unwrap();
+    let mut client = store.builder().deadline(Duration::from_millis(300)).connect().unwrap();
     let error = client.write(&batch("a"), Level::Durable).unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::Poisoned));
     assert!(error.to_string().contains("fdatasync failed"), "{error}");
@@ -268,13 +233,7 @@ fn nothing_is_sent_again_to_another_store() {
     let server = store.serve(2, |turn, mut peer| {
         let (header, _) = peer.frame().unwrap();
         let store_id = [turn as u8; 16];
-        peer.send(|out| {
-            HelloReply {
-                store_id,
-                ..hello_reply(0)
-            }
-            .encode(header.request_id, out)
-        });
+        peer.send(|out| HelloReply { store_id, ..hello_reply(0) }.encode(header.request_id, out));
         match turn {
             0 => drop(peer.write()),
             _ => peer.wait_for_end(),
@@ -284,10 +243,7 @@ fn nothing_is_sent_again_to_another_store() {
     let error = client.write(&batch("a"), Level::Durable).unwrap_err();
     match error {
         ClientError::Unanswered { source, .. } => {
-            assert!(
-                matches!(*source, ClientError::StoreChanged { .. }),
-                "{source}"
-            );
+            assert!(matches!(*source, ClientError::StoreChanged { .. }), "{source}");
         }
         other => panic!("{other}"),
     }

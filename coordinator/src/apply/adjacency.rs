@@ -29,11 +29,7 @@ impl Writer {
         let view = self.image.view();
         let block = Block::open(view, at)?;
         let count = block.count();
-        if count > 0
-            && block
-                .entry(count - 1)
-                .is_some_and(|last| last.edge >= entry.edge)
-        {
+        if count > 0 && block.entry(count - 1).is_some_and(|last| last.edge >= entry.edge) {
             return Ok(());
         }
         if count == block.capacity() {
@@ -55,10 +51,7 @@ impl Writer {
         entry: Entry,
     ) -> Result<(), CoordinatorError> {
         let units_log2 = below.map_or(0, |below| (below.units_log2 + 1).min(UNITS_LOG2_MAX));
-        let at = BlockRef {
-            unit: self.take_units(1 << units_log2)?,
-            units_log2,
-        };
+        let at = BlockRef { unit: self.take_units(1 << units_log2)?, units_log2 };
         let view = self.image.view();
         let (next, skip) = match below {
             Some(below) => {
@@ -99,10 +92,7 @@ impl Writer {
     /// Gives out `count` units in a row that were never given out before.
     fn take_units(&mut self, count: u64) -> Result<u64, CoordinatorError> {
         let end = self.image.live_end(Region::ADJACENCY);
-        let limit = CoordinatorError::LimitReached {
-            what: "adjacency",
-            limit: 1 << 48,
-        };
+        let limit = CoordinatorError::LimitReached { what: "adjacency", limit: 1 << 48 };
         let unit = UNITS.fit(end.load(Ordering::Relaxed), count).ok_or(limit)?;
         self.image.ensure(Region::ADJACENCY, unit + count)?;
         end.store(unit + count, Ordering::Release); // before the space is used: never twice
@@ -112,10 +102,7 @@ impl Writer {
     fn count_entry(&self, concept: u32, head: usize) -> Result<(), CoordinatorError> {
         let word = &self.image.view().columns(concept)?[ENTRIES];
         let one = if head == OUT_HEAD { 1 } else { 1 << 32 };
-        word.store(
-            word.load(Ordering::Relaxed).wrapping_add(one),
-            Ordering::Relaxed,
-        );
+        word.store(word.load(Ordering::Relaxed).wrapping_add(one), Ordering::Relaxed);
         Ok(())
     }
 
@@ -132,10 +119,7 @@ impl Writer {
         if let Some((block, at)) = find_entry(view, list, edge)?
             && let Some(entry) = block.entry(at)
         {
-            let ended = Entry {
-                ended: by + 1,
-                ..entry
-            };
+            let ended = Entry { ended: by + 1, ..entry };
             block.entry_words(at)[1].store(ended.to_words()[1], Ordering::Release);
         }
         Ok(())

@@ -99,10 +99,7 @@ impl Writer {
             None if create => self.create_placeholder(context, id, namespace, key),
             None => {
                 let what = format!("it associates {id}, which does not exist");
-                Err(CoordinatorError::BadEntry {
-                    lsn: context.lsn,
-                    what,
-                })
+                Err(CoordinatorError::BadEntry { lsn: context.lsn, what })
             }
         }
     }

@@ -33,43 +33,24 @@ struct Index<'a> {
 impl<'a> Index<'a> {
     fn ids(image: &'a Image) -> Index<'a> {
         let view = image.view().id_index();
-        Index {
-            image,
-            view,
-            segments: Region::ID_SEGMENTS,
-            directory: Region::ID_DIRECTORY,
-        }
+        Index { image, view, segments: Region::ID_SEGMENTS, directory: Region::ID_DIRECTORY }
     }
 
     fn edges(image: &'a Image) -> Index<'a> {
         let view = image.view().edge_index();
-        Index {
-            image,
-            view,
-            segments: Region::EDGE_SEGMENTS,
-            directory: Region::EDGE_DIRECTORY,
-        }
+        Index { image, view, segments: Region::EDGE_SEGMENTS, directory: Region::EDGE_DIRECTORY }
     }
 
     /// Stores the depth that a restart begins with.
     fn store_depth(&self, root: &IndexRoot) {
-        self.image
-            .live_end(self.directory)
-            .store(1 + u64::from(root.depth), Ordering::Release);
+        self.image.live_end(self.directory).store(1 + u64::from(root.depth), Ordering::Release);
     }
 
     /// The root as it was stored last.
     fn load_root(&self) -> IndexRoot {
-        let depth = self
-            .image
-            .live_end(self.directory)
-            .load(Ordering::Relaxed)
-            .saturating_sub(1);
+        let depth = self.image.live_end(self.directory).load(Ordering::Relaxed).saturating_sub(1);
         let segments = self.image.live_end(self.segments).load(Ordering::Relaxed);
-        IndexRoot {
-            depth: depth.min(u64::from(u32::MAX)) as u32,
-            segments,
-        }
+        IndexRoot { depth: depth.min(u64::from(u32::MAX)) as u32, segments }
     }
 }
 
@@ -97,12 +78,9 @@ impl IndexSpace for Index<'_> {
     }
 
     fn ensure_segments(&self, segments: u64) -> Result<(), CoordinatorError> {
-        self.image
-            .ensure(self.segments, segments * INDEX.segment_words())?;
+        self.image.ensure(self.segments, segments * INDEX.segment_words())?;
         // Given out before it is filled: space is never used twice.
-        self.image
-            .live_end(self.segments)
-            .store(segments, Ordering::Release);
+        self.image.live_end(self.segments).store(segments, Ordering::Release);
         Ok(())
     }
 
@@ -155,15 +133,7 @@ impl Writer {
             Ok(id_hash(seed, namespace, &key))
         };
         let before = self.roots.ids;
-        upsert(
-            INDEX,
-            &index,
-            AllFences,
-            &mut self.roots.ids,
-            (hash, ordinal),
-            is_same,
-            hash_of,
-        )?;
+        upsert(INDEX, &index, AllFences, &mut self.roots.ids, (hash, ordinal), is_same, hash_of)?;
         if before != self.roots.ids {
             index.store_depth(&self.roots.ids);
             self.now.id_index_depth = self.roots.ids.depth.into();
@@ -184,15 +154,9 @@ impl Writer {
         let is_same = |old| Ok(edge_key(image, old)? == key);
         let before = self.roots.edges;
         let pair = (hash_of(key), u64::from(ordinal));
-        upsert(
-            INDEX,
-            &index,
-            AllFences,
-            &mut self.roots.edges,
-            pair,
-            is_same,
-            |old| Ok(hash_of(edge_key(image, old)?)),
-        )?;
+        upsert(INDEX, &index, AllFences, &mut self.roots.edges, pair, is_same, |old| {
+            Ok(hash_of(edge_key(image, old)?))
+        })?;
         if before != self.roots.edges {
             index.store_depth(&self.roots.edges);
             self.now.edge_index_depth = self.roots.edges.depth.into();
@@ -206,10 +170,7 @@ impl Roots {
     pub fn recover(image: &Image) -> Result<Roots, CoordinatorError> {
         let seed = image.view().superblock().hash_seed;
         let (ids, edges) = (Index::ids(image), Index::edges(image));
-        let mut roots = Roots {
-            ids: ids.load_root(),
-            edges: edges.load_root(),
-        };
+        let mut roots = Roots { ids: ids.load_root(), edges: edges.load_root() };
         repair(INDEX, &ids, &mut roots.ids, |old| {
             let (namespace, key) = record_key(image, old)?;
             Ok(id_hash(seed, namespace, &key))

@@ -18,9 +18,7 @@ impl Writer {
         found: Found,
     ) -> Result<(), CoordinatorError> {
         let namespace = self.intern(SymbolTable::Namespace, learn.namespace)?;
-        let key = learn
-            .id
-            .key(learn.namespace, learn.content.unwrap_or_default());
+        let key = learn.id.key(learn.namespace, learn.content.unwrap_or_default());
         let newest = self.newest_of(namespace, &key, found)?;
         let kind = match learn.kind {
             Some(kind) => Some(self.intern(SymbolTable::Kind, kind)? as u16),
@@ -99,14 +97,10 @@ impl Writer {
         namespace: u32,
         key: [u8; 16],
     ) -> Result<ConceptRecord, CoordinatorError> {
-        let limited = CoordinatorError::LimitReached {
-            what: "the concepts",
-            limit: u32::MAX.into(),
-        };
-        let concept_ordinal = u32::try_from(self.now.concepts)
-            .ok()
-            .filter(|n| *n < u32::MAX - 1)
-            .ok_or(limited)?;
+        let limited =
+            CoordinatorError::LimitReached { what: "the concepts", limit: u32::MAX.into() };
+        let concept_ordinal =
+            u32::try_from(self.now.concepts).ok().filter(|n| *n < u32::MAX - 1).ok_or(limited)?;
         let name = match id {
             Id::Text(text) => self.append_blob(text.as_bytes())? + 1,
             _ => 0,

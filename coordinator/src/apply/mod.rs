@@ -67,23 +67,12 @@ impl Writer {
     ) -> Result<(), CoordinatorError> {
         let bad = |what: String| CoordinatorError::BadEntry { lsn, what };
         if entry.head.space_dimension.get() != 0 {
-            self.make_space(
-                entry.head.space_dimension.get(),
-                entry.head.space_metric,
-                lsn,
-            )?;
+            self.make_space(entry.head.space_dimension.get(), entry.head.space_metric, lsn)?;
         }
         let author = self.intern(sutra_layout::symbol::SymbolTable::Author, entry.author)?;
-        let context = Context {
-            lsn,
-            time: entry.head.time.get(),
-            author,
-        };
-        let mut rejected = entry
-            .rejected
-            .iter()
-            .map(|rejected| rejected.index.get() as usize)
-            .peekable();
+        let context = Context { lsn, time: entry.head.time.get(), author };
+        let mut rejected =
+            entry.rejected.iter().map(|rejected| rejected.index.get() as usize).peekable();
         for (index, operation) in entry.operations.enumerate() {
             if rejected.next_if_eq(&index).is_some() {
                 continue;
@@ -100,8 +89,7 @@ impl Writer {
             }
             self.now.operations += 1;
         }
-        self.clients
-            .note(entry.head.client_id, lsn, entry.outcome());
+        self.clients.note(entry.head.client_id, lsn, entry.outcome());
         self.now.published_lsn = lsn;
         Ok(())
     }

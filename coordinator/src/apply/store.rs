@@ -43,8 +43,7 @@ impl Writer {
         let bytes = encode_symbol(table, number, name);
         let end = self.now.symbols_size;
         let at = fit(Region::SYMBOLS, BYTES, end, bytes.len() as u64)?;
-        self.image
-            .ensure(Region::SYMBOLS, at + bytes.len() as u64)?;
+        self.image.ensure(Region::SYMBOLS, at + bytes.len() as u64)?;
         if at > end {
             // Who reads on from `end` must find no head there.
             let zeros = (at - end).min(SYMBOL_HEAD_SIZE) as usize;
@@ -68,10 +67,7 @@ impl Writer {
         metric: u8,
         lsn: u64,
     ) -> Result<(), CoordinatorError> {
-        let bad = |what: &str| CoordinatorError::BadEntry {
-            lsn,
-            what: what.to_owned(),
-        };
+        let bad = |what: &str| CoordinatorError::BadEntry { lsn, what: what.to_owned() };
         let metric =
             Metric::from_number(metric).ok_or_else(|| bad("its vector space has no metric"))?;
         if dimension as usize > sutra_layout::limits::VECTOR_DIMENSION_MAX {
@@ -99,24 +95,14 @@ impl Writer {
         let (rows, columns) = (Region::vectors(space), Region::vector_columns(space));
         let shape = self.image.view().space(space)?.vector_shape();
         let ordinal = self.now.spaces[space].count;
-        let limited = CoordinatorError::LimitReached {
-            what: "a vector space",
-            limit: u32::MAX.into(),
-        };
-        let number = u32::try_from(ordinal)
-            .ok()
-            .filter(|n| *n < u32::MAX)
-            .ok_or(limited)?;
+        let limited =
+            CoordinatorError::LimitReached { what: "a vector space", limit: u32::MAX.into() };
+        let number = u32::try_from(ordinal).ok().filter(|n| *n < u32::MAX).ok_or(limited)?;
         self.image.ensure(rows, ordinal + 1)?;
         self.image.ensure(columns, ordinal + 1)?;
         // On the wire as in the file, elements are little-endian f32.
-        self.image
-            .store_bytes(rows, shape, ordinal, values.as_bytes())?;
-        let norm = values
-            .iter()
-            .map(|x| f64::from(x) * f64::from(x))
-            .sum::<f64>()
-            .sqrt();
+        self.image.store_bytes(rows, shape, ordinal, values.as_bytes())?;
+        let norm = values.iter().map(|x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
         let inverse = if norm > 0.0 { (1.0 / norm) as f32 } else { 0.0 };
         let word = u64::from(owner) | u64::from(inverse.to_bits()) << 32;
         self.image.store_unit(columns, ordinal, &word)?;
@@ -128,10 +114,8 @@ impl Writer {
     pub(super) fn append_record(&mut self, record: ConceptRecord) -> Result<(), CoordinatorError> {
         let ordinal = self.now.records;
         self.image.ensure(Region::RECORDS, ordinal + 1)?;
-        self.image
-            .ensure(Region::COLUMNS, u64::from(record.concept_ordinal) + 1)?;
-        self.image
-            .store_unit(Region::RECORDS, ordinal, &record.sealed())?;
+        self.image.ensure(Region::COLUMNS, u64::from(record.concept_ordinal) + 1)?;
+        self.image.store_unit(Region::RECORDS, ordinal, &record.sealed())?;
         let column = self.image.view().columns(record.concept_ordinal)?;
         // Pairs with the fence behind a reader's load of the column.
         column[sutra_layout::column::NEWEST].store(ordinal + 1, Ordering::Release);
@@ -142,29 +126,18 @@ impl Writer {
 
     /// Appends an edge and names it in the edge index. Returns its ordinal.
     pub(super) fn append_edge(&mut self, edge: EdgeRecord) -> Result<u32, CoordinatorError> {
-        let limited = CoordinatorError::LimitReached {
-            what: "the edges",
-            limit: u32::MAX.into(),
-        };
-        let ordinal = u32::try_from(self.now.edges)
-            .ok()
-            .filter(|n| *n < u32::MAX - 1)
-            .ok_or(limited)?;
+        let limited = CoordinatorError::LimitReached { what: "the edges", limit: u32::MAX.into() };
+        let ordinal =
+            u32::try_from(self.now.edges).ok().filter(|n| *n < u32::MAX - 1).ok_or(limited)?;
         self.image.ensure(Region::EDGES, u64::from(ordinal) + 1)?;
-        self.image
-            .store_unit(Region::EDGES, ordinal.into(), &edge.sealed())?;
+        self.image.store_unit(Region::EDGES, ordinal.into(), &edge.sealed())?;
         self.index_edge(ordinal, (edge.source, edge.target, edge.edge_type))?;
         Ok(ordinal)
     }
 }
 
 fn fit(region: Region, shape: Shape, end: u64, size: u64) -> Result<u64, CoordinatorError> {
-    let limited = CoordinatorError::LimitReached {
-        what: region.name(),
-        limit: sutra_layout::U48::MAX,
-    };
-    shape
-        .fit(end, size)
-        .filter(|at| at + size < sutra_layout::U48::MAX)
-        .ok_or(limited)
+    let limited =
+        CoordinatorError::LimitReached { what: region.name(), limit: sutra_layout::U48::MAX };
+    shape.fit(end, size).filter(|at| at + size < sutra_layout::U48::MAX).ok_or(limited)
 }

@@ -44,9 +44,7 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(error) => {
             use clap::CommandFactory;
-            Daemon::command()
-                .error(ErrorKind::InvalidValue, error)
-                .exit()
+            Daemon::command().error(ErrorKind::InvalidValue, error).exit()
         }
     };
     options.program = "sutra-coordinator".to_owned();
@@ -76,9 +74,8 @@ fn in_full(error: &anyhow::Error) -> String {
 
 /// RUST_LOG chooses what is logged; without it everything from `info` up is.
 fn log_to_stderr() {
-    let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .from_env_lossy();
+    let filter =
+        EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -43,16 +43,11 @@ struct Placement {
 impl Growth {
     /// Checks the directory, and goes on from so many used units of each region.
     pub fn new(view: Arc<View>, used: impl Fn(Region) -> u64) -> Result<Growth, CoordinatorError> {
-        let word = |region, extent| {
-            view.header_word(word_offset(region, extent))
-                .load(Ordering::Relaxed)
-        };
+        let word =
+            |region, extent| view.header_word(word_offset(region, extent)).load(Ordering::Relaxed);
         let placed = check_all(word, |region| view.shape(region))?;
-        let next_free = placed
-            .iter()
-            .map(|extent| extent.offset + extent.size)
-            .max()
-            .unwrap_or(HEADER_SIZE);
+        let next_free =
+            placed.iter().map(|extent| extent.offset + extent.size).max().unwrap_or(HEADER_SIZE);
         let used: [u64; REGIONS] = std::array::from_fn(|number| used(Region(number as u8)));
         Ok(Growth {
             view,
@@ -84,10 +79,7 @@ impl Growth {
         let Some(shape) = self.view.shape(region) else {
             return;
         };
-        let left = self.reserved[at]
-            .load(Ordering::Relaxed)
-            .saturating_sub(used)
-            * shape.stride;
+        let left = self.reserved[at].load(Ordering::Relaxed).saturating_sub(used) * shape.stride;
         if left < ahead_size(used * shape.stride) / 2 {
             *lock(&self.wanted) = true;
             self.wake.notify_one();
@@ -137,10 +129,7 @@ impl Growth {
     /// Reserves, and returns the ranges of the file that are new.
     #[cold]
     fn grow(&self, region: Region, end: u64) -> Result<Vec<(u64, u64)>, CoordinatorError> {
-        let full = |source| CoordinatorError::StorageFull {
-            region: region.name(),
-            source,
-        };
+        let full = |source| CoordinatorError::StorageFull { region: region.name(), source };
         let shape = self
             .view
             .shape(region)
@@ -164,11 +153,7 @@ impl Growth {
             let wanted = (end - reserved).saturating_mul(shape.stride);
             let step = step_of(region, size);
             let from = within / PAGE_SIZE * PAGE_SIZE;
-            let to = within
-                .saturating_add(wanted)
-                .min(size)
-                .next_multiple_of(step)
-                .min(size);
+            let to = within.saturating_add(wanted).min(size).next_multiple_of(step).min(size);
             sys::reserve(self.view.map().file(), start + from, to - from).map_err(full)?;
             self.view.map().extend().map_err(full)?;
             if known.is_none() {
@@ -176,11 +161,7 @@ impl Growth {
                 word.store(encode(region, extent, start), Ordering::Release);
             }
             grown.push((start + from, to - from));
-            let units = if to == size {
-                shape.extent_count(extent)
-            } else {
-                to / shape.stride
-            };
+            let units = if to == size { shape.extent_count(extent) } else { to / shape.stride };
             self.reserved[region.index()]
                 .store(shape.extent_start(extent) + units, Ordering::Release);
         }
@@ -189,11 +170,7 @@ impl Growth {
 
 /// Bytes to keep ahead of a region that uses `used_size`.
 fn ahead_size(used_size: u64) -> u64 {
-    if used_size < AHEAD_FROM_SIZE {
-        0
-    } else {
-        (used_size / 4).min(AHEAD_SIZE_MAX)
-    }
+    if used_size < AHEAD_FROM_SIZE { 0 } else { (used_size / 4).min(AHEAD_SIZE_MAX) }
 }
 
 /// Bytes by which an extent of `size` grows at least.

@@ -3,10 +3,7 @@
 //! Truth is stored above every watermark, in space reserved before; derived words and the header's
 //! are stored as atomics, each with its protocol's ordering. Records and edges go in word by word,
 //! because a reader whose index word ran ahead may load their `previous` while they are written.
-#![expect(
-    unsafe_code,
-    reason = "the only room that stores bytes into the mapped file"
-)]
+#![expect(unsafe_code, reason = "the only room that stores bytes into the mapped file")]
 
 mod growth;
 
@@ -106,8 +103,7 @@ impl Image {
     /// How far a derived region was given out, or an index's depth: what a restart after a kill
     /// goes on from. Stored before the space is used.
     pub fn live_end(&self, region: Region) -> &AtomicU64 {
-        self.view
-            .header_word(LIVE_ENDS_OFFSET + region.index() as u64 * 8)
+        self.view.header_word(LIVE_ENDS_OFFSET + region.index() as u64 * 8)
     }
 
     /// Stores the entry of a vector space and syncs its page: no extent of the space may reach the
@@ -140,43 +136,29 @@ impl Image {
     /// Says that this coordinator lives.
     pub fn beat(&self) {
         let pid = u64::from(std::process::id());
-        self.view
-            .header_word(HEARTBEAT_OFFSET + 8)
-            .store(pid, Ordering::Relaxed);
+        self.view.header_word(HEARTBEAT_OFFSET + 8).store(pid, Ordering::Relaxed);
         let now = sys::clock::boottime_ns();
-        self.view
-            .header_word(HEARTBEAT_OFFSET)
-            .store(now, Ordering::Relaxed);
+        self.view.header_word(HEARTBEAT_OFFSET).store(now, Ordering::Relaxed);
     }
 
     /// Says that no coordinator lives.
     pub fn stop_beating(&self) {
-        self.view
-            .header_word(HEARTBEAT_OFFSET)
-            .store(0, Ordering::Relaxed);
+        self.view.header_word(HEARTBEAT_OFFSET).store(0, Ordering::Relaxed);
     }
 
     /// Writes every dirty page of the file to disk.
     pub fn sync_all(&self) -> Result<(), CoordinatorError> {
         let synced = self.view.map().file().sync_data();
-        synced.map_err(|source| CoordinatorError::Sync {
-            what: "storage.dat",
-            source,
-        })
+        synced.map_err(|source| CoordinatorError::Sync { what: "storage.dat", source })
     }
 
     fn sync_page(&self, offset: u64) -> Result<(), CoordinatorError> {
         let synced = self.view.map().sync_range(offset, PAGE_SIZE);
-        synced.map_err(CoordinatorError::io(
-            "a page of storage.dat could not be synced",
-        ))
+        synced.map_err(CoordinatorError::io("a page of storage.dat could not be synced"))
     }
 
     fn store_header<T: IntoBytes + Immutable>(&self, offset: u64, value: &T) {
-        let words = self
-            .view
-            .map()
-            .words(offset, size_of::<T>().div_ceil(8) as u64);
+        let words = self.view.map().words(offset, size_of::<T>().div_ceil(8) as u64);
         store_words(words.expect("the header is in the file"), value);
     }
 }
@@ -196,8 +178,5 @@ fn store_words<T: IntoBytes + Immutable>(words: &[AtomicU64], value: &T) {
 #[cold]
 fn reserved_too_little(region: Region, offset: u64) -> CoordinatorError {
     let source = std::io::Error::other(format!("byte {offset} was not reserved"));
-    CoordinatorError::StorageFull {
-        region: region.name(),
-        source,
-    }
+    CoordinatorError::StorageFull { region: region.name(), source }
 }

@@ -76,12 +76,7 @@ impl Answers {
     /// An answer goes out when `lsn` has reached `level`, or after the timeout.
     pub fn wait(&mut self, asker: Asker, lsn: u64, level: Level, timeout: Duration) {
         let deadline = Instant::now() + timeout;
-        self.waits.push(WaitingWait {
-            asker,
-            lsn,
-            level,
-            deadline,
-        });
+        self.waits.push(WaitingWait { asker, lsn, level, deadline });
     }
 
     /// An answer goes out when the coordinator has stopped.
@@ -111,10 +106,7 @@ impl Answers {
     pub fn resolve(&mut self, reached: &Reached, connections: &mut Connections) {
         for level in [Level::Accepted, Level::Durable, Level::Visible] {
             let queue = &mut self.writes[level as usize];
-            while queue
-                .front()
-                .is_some_and(|(lsn, ..)| *lsn <= reached.at(level))
-            {
+            while queue.front().is_some_and(|(lsn, ..)| *lsn <= reached.at(level)) {
                 let Some((_, asker, mut reply)) = queue.pop_front() else {
                     break;
                 };
@@ -137,11 +129,7 @@ impl Answers {
         for wait in self.waits.extract_if(.., |wait| is_over(wait)) {
             let lsn = reached.at(wait.level);
             if let Some(out) = connections.out(wait.asker.token) {
-                WaitReply {
-                    timed_out: lsn < wait.lsn,
-                    lsn,
-                }
-                .encode(wait.asker.request_id, out);
+                WaitReply { timed_out: lsn < wait.lsn, lsn }.encode(wait.asker.request_id, out);
             }
         }
     }

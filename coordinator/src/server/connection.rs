@@ -87,11 +87,7 @@ impl Connection {
     /// Says why, and closes after that.
     pub fn fail(&mut self, code: ErrorCode, message: &str) {
         if !self.is_closing {
-            ErrorReply {
-                code,
-                message: message.to_owned(),
-            }
-            .encode(0, &mut self.out);
+            ErrorReply { code, message: message.to_owned() }.encode(0, &mut self.out);
             self.is_closing = true;
         }
     }
@@ -126,9 +122,7 @@ impl Connection {
 
     fn is_late(&self, now: Instant) -> bool {
         (self.session.is_none() && now - self.opened_at > HELLO_DEADLINE)
-            || self
-                .frame_begun_at
-                .is_some_and(|begun| now - begun > FRAME_DEADLINE)
+            || self.frame_begun_at.is_some_and(|begun| now - begun > FRAME_DEADLINE)
     }
 }
 
@@ -201,16 +195,10 @@ impl Connections {
                 continue;
             }
             let unsent = connection.unsent();
-            let watches = (
-                unsent < UNREAD_SIZE_MAX && !connection.is_closing,
-                unsent > 0,
-            );
+            let watches = (unsent < UNREAD_SIZE_MAX && !connection.is_closing, unsent > 0);
             if watches != connection.watches {
                 connection.watches = watches;
-                if poll
-                    .change(&connection.stream, token, watches.0, watches.1)
-                    .is_err()
-                {
+                if poll.change(&connection.stream, token, watches.0, watches.1).is_err() {
                     self.all.remove(&token);
                 }
             }
@@ -219,18 +207,12 @@ impl Connections {
 
     /// Ends those that were too slow to say hello or to complete a frame.
     pub fn expire(&mut self, now: Instant, poll: &mut Poll) {
-        let late: Vec<Token> = self
-            .all
-            .values()
-            .filter(|c| c.is_late(now))
-            .map(|c| c.token)
-            .collect();
+        let late: Vec<Token> =
+            self.all.values().filter(|c| c.is_late(now)).map(|c| c.token).collect();
         for token in late {
             if let Some(connection) = self.all.get_mut(&token) {
-                connection.fail(
-                    ErrorCode::Malformed,
-                    "nothing complete arrived in time; connect again",
-                );
+                connection
+                    .fail(ErrorCode::Malformed, "nothing complete arrived in time; connect again");
                 self.busy.push(token);
             }
         }
@@ -241,10 +223,7 @@ impl Connections {
     pub fn send_all_before_close(&mut self) {
         for (_, mut connection) in self.all.drain() {
             let blocking = connection.stream.set_nonblocking(false).is_ok()
-                && connection
-                    .stream
-                    .set_write_timeout(Some(Duration::from_secs(1)))
-                    .is_ok();
+                && connection.stream.set_write_timeout(Some(Duration::from_secs(1))).is_ok();
             if blocking {
                 connection.send();
             }

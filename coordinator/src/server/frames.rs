@@ -70,10 +70,7 @@ impl Server<'_> {
                 return Ok(());
             }
         };
-        let asker = Asker {
-            token: connection.token,
-            request_id: header.request_id,
-        };
+        let asker = Asker { token: connection.token, request_id: header.request_id };
         let Some(session) = connection.session.clone() else {
             return self.greet(connection, header.request_id, &request);
         };
@@ -89,13 +86,8 @@ impl Server<'_> {
                 };
                 self.answers.flush(asker, self.wal.written_lsn(), reply);
             }
-            Request::Wait(Wait {
-                lsn,
-                level,
-                timeout_ms,
-            }) => {
-                self.answers
-                    .wait(asker, lsn, level, Duration::from_millis(timeout_ms.into()));
+            Request::Wait(Wait { lsn, level, timeout_ms }) => {
+                self.answers.wait(asker, lsn, level, Duration::from_millis(timeout_ms.into()));
             }
             Request::Stats => self.stats().encode(header.request_id, &mut connection.out),
             Request::Stop => {
@@ -139,10 +131,7 @@ impl Server<'_> {
         };
         reply.encode(request_id, &mut connection.out);
         let author = hello.author.to_owned();
-        connection.session = Some(Session {
-            client_id: hello.client_id,
-            author,
-        });
+        connection.session = Some(Session { client_id: hello.client_id, author });
         Ok(())
     }
 
@@ -175,11 +164,8 @@ impl Server<'_> {
             Some((dimension, metric)) if decision.accepted > 0 => (dimension, metric as u8),
             _ => (0, 0),
         };
-        let operations = if refusal.is_some() {
-            write.operations.emptied()
-        } else {
-            write.operations
-        };
+        let operations =
+            if refusal.is_some() { write.operations.emptied() } else { write.operations };
         let head = EntryHead {
             time: U64::new(sys::clock::now_us()),
             client_id: session.client_id,
@@ -193,11 +179,7 @@ impl Server<'_> {
         };
         self.entry_head.clear();
         head.encode(&session.author, &rejected, &mut self.entry_head);
-        let logged = wal::Entry {
-            lsn,
-            head: &self.entry_head,
-            body: operations.as_bytes(),
-        };
+        let logged = wal::Entry { lsn, head: &self.entry_head, body: operations.as_bytes() };
         match self.wal.reserve(entry_size(logged.payload_size())) {
             Ok(()) => {}
             Err(error @ WalError::StorageFull { .. }) => {
@@ -212,19 +194,10 @@ impl Server<'_> {
         }
         self.publisher.check_epoch()?;
         self.wal.append(self.writer_epoch, &[logged])?; // kept from here on
-        let entry = Entry {
-            head,
-            author: &session.author,
-            rejected: &rejected,
-            operations,
-        };
+        let entry = Entry { head, author: &session.author, rejected: &rejected, operations };
         self.writer.apply(lsn, &entry, &decision.found)?;
 
-        let accepted = if refusal.is_some() {
-            0
-        } else {
-            decision.accepted
-        };
+        let accepted = if refusal.is_some() { 0 } else { decision.accepted };
         self.progress.operations_written += accepted as u64;
         let reply = WriteReply {
             refusal,
@@ -243,23 +216,12 @@ impl Server<'_> {
         let code_of = |number| ErrorCode::from_number(number).unwrap_or(ErrorCode::Internal);
         let error = |&(index, number): &(u32, u16)| {
             let code = code_of(number);
-            OperationError {
-                index,
-                code,
-                detail: 0,
-                message: code.to_string(),
-            }
+            OperationError { index, code, detail: 0, message: code.to_string() }
         };
-        let refusal = outcome
-            .filter(|outcome| outcome.refusal != 0)
-            .map(|outcome| {
-                let code = code_of(outcome.refusal);
-                Refusal {
-                    code,
-                    detail: 0,
-                    message: code.to_string(),
-                }
-            });
+        let refusal = outcome.filter(|outcome| outcome.refusal != 0).map(|outcome| {
+            let code = code_of(outcome.refusal);
+            Refusal { code, detail: 0, message: code.to_string() }
+        });
         WriteReply {
             refusal,
             already_applied: true,
@@ -274,17 +236,10 @@ impl Server<'_> {
     }
 
     fn stats(&self) -> WriterStats {
-        let storage_size = self
-            .writer
-            .image
-            .view()
-            .map()
-            .file()
-            .metadata()
-            .map_or(0, |metadata| {
-                use std::os::unix::fs::MetadataExt;
-                metadata.blocks() * 512
-            });
+        let storage_size = self.writer.image.view().map().file().metadata().map_or(0, |metadata| {
+            use std::os::unix::fs::MetadataExt;
+            metadata.blocks() * 512
+        });
         WriterStats {
             written: self.progress.operations_written,
             dropped: 0,
@@ -308,15 +263,9 @@ impl Server<'_> {
 /// An atomic frame with an operation that cannot be applied is refused whole.
 fn refusal_of(write: &Write<'_>, errors: &[OperationError]) -> Option<Refusal> {
     let first = errors.first().filter(|_| write.atomic)?;
-    let message = format!(
-        "operation {} of an atomic frame was refused: {}",
-        first.index, first.message
-    );
-    Some(Refusal {
-        code: first.code,
-        detail: first.detail,
-        message,
-    })
+    let message =
+        format!("operation {} of an atomic frame was refused: {}", first.index, first.message);
+    Some(Refusal { code: first.code, detail: first.detail, message })
 }
 
 fn rejected_of(error: &OperationError) -> Rejected {

@@ -98,14 +98,7 @@ impl<'a> Server<'a> {
         listener: UnixListener,
         opened: Opened,
     ) -> Result<Server<'a>, CoordinatorError> {
-        let Opened {
-            writer,
-            wal,
-            publisher,
-            checkpointer,
-            writer_epoch,
-            state,
-        } = opened;
+        let Opened { writer, wal, publisher, checkpointer, writer_epoch, state } = opened;
         tracing::info!(
             ?state,
             lsn = writer.applied_lsn(),
@@ -117,14 +110,11 @@ impl<'a> Server<'a> {
             Signals::new().map_err(CoordinatorError::io("signals could not be caught"))?;
         let mut poll = Poll::new().map_err(failed)?;
         let watching = || CoordinatorError::io("a descriptor could not be watched");
-        poll.watch(listener.as_fd(), Token::LISTENER)
-            .map_err(watching())?;
-        poll.watch(signals.as_fd(), Token::SIGNALS)
-            .map_err(watching())?;
+        poll.watch(listener.as_fd(), Token::LISTENER).map_err(watching())?;
+        poll.watch(signals.as_fd(), Token::SIGNALS).map_err(watching())?;
         let growth = Arc::clone(writer.image.growth());
         let workers = Workers::start(wal.syncer(), checkpointer, growth)?;
-        poll.watch(workers.as_fd(), Token::WORKERS)
-            .map_err(watching())?;
+        poll.watch(workers.as_fd(), Token::WORKERS).map_err(watching())?;
         let progress = Progress::new(&wal, &writer.now);
         Ok(Server {
             options,
@@ -150,8 +140,7 @@ impl<'a> Server<'a> {
     }
 
     fn serve(mut self) -> Result<(), CoordinatorError> {
-        self.systemd
-            .ready(&format!("serving {}", self.options.store.display()));
+        self.systemd.ready(&format!("serving {}", self.options.store.display()));
         tracing::info!(
             store = %self.options.store.display(),
             socket = %self.options.socket_path().display(),
@@ -242,15 +231,9 @@ impl<'a> Server<'a> {
         tracing::info!("stopping");
         self.systemd.stopping("making the store clean");
         self.settle_everything()?;
-        self.answers.resolve(
-            &self.progress.reached(&self.publisher),
-            &mut self.connections,
-        );
+        self.answers.resolve(&self.progress.reached(&self.publisher), &mut self.connections);
         let number = self.publisher.last().commit_seq + 1;
-        let slot = sutra_layout::slot::Slot {
-            commit_seq: number,
-            ..*self.publisher.last()
-        };
+        let slot = sutra_layout::slot::Slot { commit_seq: number, ..*self.publisher.last() };
         let clients = self.writer.clients.table();
         self.workers.checkpoint_and_wait(slot, clients, true)?;
         self.answers.stopped(&mut self.connections);
@@ -265,10 +248,7 @@ impl<'a> Server<'a> {
         if error.is_poisonous() {
             self.dir.mark_poisoned(&error.to_string());
             let mark = self.writer.image.view().run_mark();
-            let poisoned = RunMark {
-                flags: mark.flags | RunMark::POISONED,
-                ..mark
-            };
+            let poisoned = RunMark { flags: mark.flags | RunMark::POISONED, ..mark };
             // The disk may refuse this too; the page cache then holds it until the next boot.
             let _ = self.writer.image.store_run_mark(poisoned);
         }

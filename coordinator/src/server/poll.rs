@@ -30,20 +30,12 @@ pub struct Poll {
 impl Poll {
     /// An empty one.
     pub fn new() -> io::Result<Poll> {
-        Ok(Poll {
-            epoll: epoll::create(CreateFlags::CLOEXEC)?,
-            ready: Vec::with_capacity(256),
-        })
+        Ok(Poll { epoll: epoll::create(CreateFlags::CLOEXEC)?, ready: Vec::with_capacity(256) })
     }
 
     /// Watches a descriptor for input.
     pub fn watch(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
-        Ok(epoll::add(
-            &self.epoll,
-            fd,
-            EventData::new_u64(token.0),
-            EventFlags::IN,
-        )?)
+        Ok(epoll::add(&self.epoll, fd, EventData::new_u64(token.0), EventFlags::IN)?)
     }
 
     /// Changes what a descriptor is watched for.
@@ -57,12 +49,7 @@ impl Poll {
         let mut flags = EventFlags::empty();
         flags.set(EventFlags::IN, input);
         flags.set(EventFlags::OUT, output);
-        Ok(epoll::modify(
-            &self.epoll,
-            fd,
-            EventData::new_u64(token.0),
-            flags,
-        )?)
+        Ok(epoll::modify(&self.epoll, fd, EventData::new_u64(token.0), flags)?)
     }
 
     /// The tokens that are ready, after at most `timeout`.
@@ -81,10 +68,6 @@ impl Poll {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(CoordinatorError::io("the event loop failed")(errno.into())),
         }
-        Ok(self
-            .ready
-            .iter()
-            .map(|event| Token(event.data.u64()))
-            .collect())
+        Ok(self.ready.iter().map(|event| Token(event.data.u64())).collect())
     }
 }

@@ -122,10 +122,7 @@ impl Server<'_> {
         }
         self.publish_if_due()?;
         self.note_used();
-        self.answers.resolve(
-            &self.progress.reached(&self.publisher),
-            &mut self.connections,
-        );
+        self.answers.resolve(&self.progress.reached(&self.publisher), &mut self.connections);
         Ok(())
     }
 
@@ -205,14 +202,9 @@ impl Server<'_> {
                 }
                 if let Some(clients) = self.progress.checkpoint_next.take() {
                     self.progress.is_checkpointing = true;
-                    let slot = Slot {
-                        durable_lsn: lsn,
-                        writer_epoch: self.writer_epoch,
-                        ..stood
-                    };
+                    let slot = Slot { durable_lsn: lsn, writer_epoch: self.writer_epoch, ..stood };
                     let commit_seq = self.publisher.last().commit_seq;
-                    self.workers
-                        .checkpoint(Slot { commit_seq, ..slot }, clients, false);
+                    self.workers.checkpoint(Slot { commit_seq, ..slot }, clients, false);
                 }
             }
             Done::Checkpointed(lsn) => {
@@ -246,9 +238,7 @@ impl Server<'_> {
             && self.options.sync != SyncMode::Always
         {
             until = until.min(
-                self.options
-                    .reconcile_interval
-                    .saturating_sub(progress.last_publication.elapsed()),
+                self.options.reconcile_interval.saturating_sub(progress.last_publication.elapsed()),
             );
         }
         if let SyncMode::Interval(interval) = self.options.sync
@@ -272,8 +262,7 @@ impl Server<'_> {
             checkpoint_lsn: self.progress.checkpoint_lsn,
             ..slot
         };
-        self.publisher
-            .publish(&slot, self.options.sync == SyncMode::Always)?;
+        self.publisher.publish(&slot, self.options.sync == SyncMode::Always)?;
         self.progress.operations_published = slot.operations;
         self.progress.last_publication = Instant::now();
         Ok(())
@@ -283,12 +272,8 @@ impl Server<'_> {
     fn note_used(&self) {
         let now = &self.writer.now;
         let growth = self.writer.image.growth();
-        let live = |region| {
-            self.writer
-                .image
-                .live_end(region)
-                .load(std::sync::atomic::Ordering::Relaxed)
-        };
+        let live =
+            |region| self.writer.image.live_end(region).load(std::sync::atomic::Ordering::Relaxed);
         let words = sutra_layout::index::INDEX.segment_words();
         growth.note_used(Region::RECORDS, now.records);
         growth.note_used(Region::COLUMNS, now.concepts);
@@ -297,12 +282,7 @@ impl Server<'_> {
         growth.note_used(Region::ADJACENCY, live(Region::ADJACENCY));
         growth.note_used(Region::ID_SEGMENTS, live(Region::ID_SEGMENTS) * words);
         growth.note_used(Region::EDGE_SEGMENTS, live(Region::EDGE_SEGMENTS) * words);
-        for (space, counts) in now
-            .spaces
-            .iter()
-            .enumerate()
-            .take(now.spaces_count as usize)
-        {
+        for (space, counts) in now.spaces.iter().enumerate().take(now.spaces_count as usize) {
             growth.note_used(Region::vectors(space), counts.count);
             growth.note_used(Region::vector_columns(space), counts.count);
         }

@@ -56,29 +56,17 @@ impl Workers {
 
         let (sync, sync_jobs) = channel::<()>();
         let report = reporter(results_in.clone(), Arc::clone(&wake));
-        let sync_thread = std::thread::Builder::new()
-            .name("sutra-sync".into())
-            .spawn(move || {
-                while sync_jobs.recv().is_ok() {
-                    report(
-                        syncer
-                            .sync()
-                            .map(Done::Synced)
-                            .map_err(CoordinatorError::from),
-                    );
-                }
-            });
+        let sync_thread = std::thread::Builder::new().name("sutra-sync".into()).spawn(move || {
+            while sync_jobs.recv().is_ok() {
+                report(syncer.sync().map(Done::Synced).map_err(CoordinatorError::from));
+            }
+        });
         let (checkpoint, checkpoint_jobs) = channel::<Box<Checkpoint>>();
         let report = reporter(results_in, Arc::clone(&wake));
-        let checkpoint_thread = std::thread::Builder::new()
-            .name("sutra-checkpoint".into())
-            .spawn(move || {
+        let checkpoint_thread =
+            std::thread::Builder::new().name("sutra-checkpoint".into()).spawn(move || {
                 while let Ok(job) = checkpoint_jobs.recv() {
-                    let Checkpoint {
-                        slot,
-                        clients,
-                        is_clean,
-                    } = *job;
+                    let Checkpoint { slot, clients, is_clean } = *job;
                     let written = checkpointer.write(&slot, &clients, is_clean);
                     report(written.map(|()| Done::Checkpointed(slot.published_lsn)));
                 }
@@ -88,10 +76,7 @@ impl Workers {
             .name("sutra-growth".into())
             .spawn(move || ahead.run_ahead());
         let threads = [sync_thread, checkpoint_thread, growth_thread];
-        let threads = threads
-            .into_iter()
-            .collect::<std::io::Result<Vec<_>>>()
-            .map_err(failed())?;
+        let threads = threads.into_iter().collect::<std::io::Result<Vec<_>>>().map_err(failed())?;
         Ok(Workers {
             sync: Some(sync),
             checkpoint: Some(checkpoint),
@@ -114,15 +99,8 @@ impl Workers {
 
     /// Asks for a checkpoint of a published slot.
     pub fn checkpoint(&self, slot: Slot, clients: Vec<ClientEntry>, is_clean: bool) {
-        let job = Box::new(Checkpoint {
-            slot,
-            clients,
-            is_clean,
-        });
-        let _ = self
-            .checkpoint
-            .as_ref()
-            .map(|checkpoint| checkpoint.send(job));
+        let job = Box::new(Checkpoint { slot, clients, is_clean });
+        let _ = self.checkpoint.as_ref().map(|checkpoint| checkpoint.send(job));
     }
 
     /// A checkpoint, done when this returns. No other must be under way.

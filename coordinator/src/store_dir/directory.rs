@@ -41,10 +41,7 @@ impl Directory {
                 path.display()
             );
         }
-        Ok(Directory {
-            file,
-            path: path.to_owned(),
-        })
+        Ok(Directory { file, path: path.to_owned() })
     }
 
     /// Opens a directory within this one, made if it is not there, with `mode` in any case.
@@ -63,10 +60,7 @@ impl Directory {
         let file: File = match rustix::fs::openat(&self.file, name, flags, Mode::empty()) {
             Ok(fd) => fd.into(),
             Err(Errno::LOOP | Errno::NOTDIR) => {
-                return Err(StoreDirError::NotPlain {
-                    path,
-                    expected: "directory",
-                });
+                return Err(StoreDirError::NotPlain { path, expected: "directory" });
             }
             Err(errno) => return Err(StoreDirError::io(&path, "open", errno)),
         };
@@ -74,23 +68,19 @@ impl Directory {
             .map_err(|error| StoreDirError::io(&path, "set the mode of", error))?;
         if made {
             // The name must be on disk before anything in it is acknowledged.
-            self.file
-                .sync_all()
-                .map_err(|error| StoreDirError::io(&self.path, "sync", error))?;
+            self.file.sync_all().map_err(|error| StoreDirError::io(&self.path, "sync", error))?;
         }
         Ok(Directory { file, path })
     }
 
     /// Opens a file for reading and writing, made if it is not there, with `mode` in any case.
     pub(super) fn open_or_create_file(&self, name: &str, mode: u32) -> Result<File, StoreDirError> {
-        self.open_or_create(name, mode)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::InvalidInput => StoreDirError::NotPlain {
-                    path: self.path_of(name),
-                    expected: "regular file",
-                },
-                _ => StoreDirError::io(&self.path_of(name), "open", error),
-            })
+        self.open_or_create(name, mode).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => {
+                StoreDirError::NotPlain { path: self.path_of(name), expected: "regular file" }
+            }
+            _ => StoreDirError::io(&self.path_of(name), "open", error),
+        })
     }
 
     /// The same, as an [`io::Result`].
@@ -140,10 +130,7 @@ impl Directory {
     }
 
     fn not_a_regular_file(&self, name: &str) -> io::Error {
-        let error = StoreDirError::NotPlain {
-            path: self.path_of(name),
-            expected: "regular file",
-        };
+        let error = StoreDirError::NotPlain { path: self.path_of(name), expected: "regular file" };
         io::Error::new(io::ErrorKind::InvalidInput, error)
     }
 
@@ -177,8 +164,7 @@ impl Directory {
 
     /// Removes a file; one that is not there is as good as removed.
     pub(super) fn remove(&self, name: &str) -> Result<(), StoreDirError> {
-        self.unlink(name)
-            .map_err(|error| StoreDirError::io(&self.path_of(name), "remove", error))
+        self.unlink(name).map_err(|error| StoreDirError::io(&self.path_of(name), "remove", error))
     }
 
     /// The same, as an [`io::Result`].
@@ -191,11 +177,7 @@ impl Directory {
 
     /// Whether `path` names this very directory.
     pub(super) fn is_at(&self, path: &Path) -> io::Result<bool> {
-        let path = if path.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            path
-        };
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let (here, there) = (rustix::fs::fstat(&self.file)?, rustix::fs::stat(path)?);
         Ok((here.st_dev, here.st_ino) == (there.st_dev, there.st_ino))
     }
@@ -218,11 +200,7 @@ fn make_path(path: &Path, mode: u32) -> io::Result<()> {
     let Some(parent) = path.parent() else {
         return Ok(());
     };
-    let parent = if parent.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        parent
-    };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     let make = || rustix::fs::mkdir(path, Mode::from_raw_mode(mode));
     let mut made = make();
     // "." cannot be made: it is there, or its directory was removed from under this process.

@@ -73,11 +73,7 @@ impl StoreDirError {
         action: &'static str,
         source: impl Into<io::Error>,
     ) -> StoreDirError {
-        StoreDirError::Io {
-            path: path.to_owned(),
-            action,
-            source: source.into(),
-        }
+        StoreDirError::Io { path: path.to_owned(), action, source: source.into() }
     }
 }
 

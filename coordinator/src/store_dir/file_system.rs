@@ -45,10 +45,9 @@ pub(super) fn check(directory: &Directory) -> Result<(), StoreDirError> {
             );
             Ok(())
         }
-        FileSystem::Remote(kind) => Err(StoreDirError::FileSystem {
-            store: store.to_owned(),
-            kind,
-        }),
+        FileSystem::Remote(kind) => {
+            Err(StoreDirError::FileSystem { store: store.to_owned(), kind })
+        }
     }
 }
 
@@ -67,19 +66,13 @@ mod tests {
         assert_eq!(file_system(0x6969), FileSystem::Remote("NFS"));
         assert_eq!(file_system(0xfe53_4d42), FileSystem::Remote("SMB"));
         assert_eq!(file_system(0x0102_1997), FileSystem::Remote("9p"));
-        assert_eq!(
-            file_system(0x6573_5546),
-            FileSystem::Remote("FUSE or virtiofs")
-        );
+        assert_eq!(file_system(0x6573_5546), FileSystem::Remote("FUSE or virtiofs"));
         assert_eq!(file_system(0x794c_7630), FileSystem::Overlay);
     }
 
     #[test]
     fn a_remote_store_is_refused_by_the_name_of_its_file_system() {
-        let error = StoreDirError::FileSystem {
-            store: "knowledge".into(),
-            kind: "NFS",
-        };
+        let error = StoreDirError::FileSystem { store: "knowledge".into(), kind: "NFS" };
         assert_eq!(
             error.to_string(),
             "knowledge is on NFS, where a map shared by many processes, or a lock, does not hold; \

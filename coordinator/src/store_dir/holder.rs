@@ -91,8 +91,7 @@ impl Holder {
 
     /// Known, and seen to be there. A process of another namespace is never seen.
     fn is_alive(&self) -> bool {
-        self.pid
-            .is_some_and(|pid| Path::new("/proc").join(pid.to_string()).exists())
+        self.pid.is_some_and(|pid| Path::new("/proc").join(pid.to_string()).exists())
     }
 }
 
@@ -103,10 +102,7 @@ pub(super) fn announce(holder: &Holder, lock: &File, wal: &Directory) {
         .and_then(|()| wal.open_or_create(HOLDER_NAME, PRIVATE_MODE))
         .and_then(|file| write(&file, &text));
     if let Err(error) = written {
-        tracing::warn!(
-            "could not write who writes the store to {}: {error}",
-            wal.path().display()
-        );
+        tracing::warn!("could not write who writes the store to {}: {error}", wal.path().display());
     }
 }
 
@@ -131,9 +127,7 @@ pub(super) fn held(directory: &Directory, wal: &Directory) -> StoreDirError {
             std::thread::sleep(LOOK_INTERVAL);
         }
         let places = [(wal, HOLDER_NAME), (directory, LOCK_NAME)];
-        let found = places
-            .iter()
-            .filter_map(|(place, name)| Holder::read(place, name));
+        let found = places.iter().filter_map(|(place, name)| Holder::read(place, name));
         for found in found {
             if found.pid.is_some() && (holder.pid.is_none() || found.is_alive()) {
                 holder = found;
@@ -143,17 +137,8 @@ pub(super) fn held(directory: &Directory, wal: &Directory) -> StoreDirError {
             break;
         }
     }
-    let Holder {
-        pid,
-        program,
-        socket,
-    } = holder;
-    StoreDirError::Held {
-        store: directory.path().to_owned(),
-        pid,
-        program,
-        socket,
-    }
+    let Holder { pid, program, socket } = holder;
+    StoreDirError::Held { store: directory.path().to_owned(), pid, program, socket }
 }
 
 #[cfg(test)]
@@ -178,23 +163,13 @@ mod tests {
 
     #[test]
     fn a_line_break_in_a_name_makes_no_line() {
-        let holder = Holder {
-            program: Some("a\npid 1".to_owned()),
-            ..Holder::default()
-        };
+        let holder = Holder { program: Some("a\npid 1".to_owned()), ..Holder::default() };
         assert_eq!(Holder::parse(&holder.text(0)).pid, None);
     }
 
     #[test]
     fn garbage_names_nobody() {
-        for text in [
-            "",
-            "\n\n",
-            "pid\n",
-            "pid -4\n",
-            "pid 4121x\nnoise",
-            "\u{fffd}\u{fffd}",
-        ] {
+        for text in ["", "\n\n", "pid\n", "pid -4\n", "pid 4121x\nnoise", "\u{fffd}\u{fffd}"] {
             assert_eq!(Holder::parse(text), Holder::default(), "{text:?}");
         }
     }

@@ -93,13 +93,7 @@ impl StoreDir {
 
         // Only now is it certain that nobody is about to rename it.
         directory.remove(STORAGE_TEMPORARY_NAME)?;
-        Ok(StoreDir {
-            path: path.to_owned(),
-            directory,
-            wal,
-            lock,
-            owner_pid: std::process::id(),
-        })
+        Ok(StoreDir { path: path.to_owned(), directory, wal, lock, owner_pid: std::process::id() })
     }
 
     /// The directory, as it was given.
@@ -146,14 +140,11 @@ impl StoreDir {
     }
 
     fn make_storage(&self, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<File> {
-        let file = self
-            .directory
-            .create_file(STORAGE_TEMPORARY_NAME, STORAGE_MODE)?;
+        let file = self.directory.create_file(STORAGE_TEMPORARY_NAME, STORAGE_MODE)?;
         fill(&file)?;
         file.sync_all()?;
         // Nobody else makes one while the locks are held, so nothing is replaced.
-        self.directory
-            .rename(STORAGE_TEMPORARY_NAME, STORAGE_NAME)?;
+        self.directory.rename(STORAGE_TEMPORARY_NAME, STORAGE_NAME)?;
         self.directory.file().sync_all()?;
         Ok(file)
     }
@@ -163,15 +154,12 @@ impl StoreDir {
     pub fn mark_poisoned(&self, reason: &str) {
         let path = self.wal.path_of(POISONED_NAME);
         // The name alone is the mark. It needs no space of its own, unlike the reason.
-        let marked = self
-            .wal
-            .open_or_create(POISONED_NAME, PRIVATE_MODE)
-            .and_then(|mut file| {
-                file.set_len(0)?;
-                file.write_all(reason.as_bytes())?;
-                file.sync_all()?;
-                self.wal.file().sync_all()
-            });
+        let marked = self.wal.open_or_create(POISONED_NAME, PRIVATE_MODE).and_then(|mut file| {
+            file.set_len(0)?;
+            file.write_all(reason.as_bytes())?;
+            file.sync_all()?;
+            self.wal.file().sync_all()
+        });
         if let Err(error) = marked {
             tracing::error!("could not write {} ({reason}): {error}", path.display());
         }

@@ -17,10 +17,7 @@ struct Home {
 impl Home {
     fn new() -> Home {
         let root = tempfile::tempdir().unwrap();
-        Home {
-            store: root.path().join("knowledge"),
-            _root: root,
-        }
+        Home { store: root.path().join("knowledge"), _root: root }
     }
 
     /// With the directory already there.
@@ -44,20 +41,15 @@ impl Home {
 
     fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.store).unwrap();
-        let mut names: Vec<_> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
 }
 
 fn mode(path: &Path) -> u32 {
-    std::fs::symlink_metadata(path)
-        .unwrap()
-        .permissions()
-        .mode()
-        & 0o7777
+    std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
 fn assert_refused_naming_this_process(home: &Home) {
@@ -112,16 +104,8 @@ fn a_holder_that_says_nothing_is_still_a_holder() {
     std::fs::write(home.path("writer.lock"), "").unwrap();
     std::fs::remove_file(home.path("wal/holder")).unwrap();
     let error = home.acquire().unwrap_err();
-    assert!(
-        matches!(error, StoreDirError::Held { pid: None, .. }),
-        "{error}"
-    );
-    assert!(
-        error
-            .to_string()
-            .contains("is being written by another process;"),
-        "{error}"
-    );
+    assert!(matches!(error, StoreDirError::Held { pid: None, .. }), "{error}");
+    assert!(error.to_string().contains("is being written by another process;"), "{error}");
 }
 
 #[test]
@@ -135,10 +119,7 @@ fn what_a_killed_writer_said_of_itself_is_replaced() {
     let _next = home.acquire().unwrap();
     assert_refused_naming_this_process(&home);
     let text = std::fs::read_to_string(home.path("writer.lock")).unwrap();
-    assert!(
-        !text.contains("long-gone") && text.lines().count() == 4,
-        "{text}"
-    );
+    assert!(!text.contains("long-gone") && text.lines().count() == 4, "{text}");
 }
 
 #[test]
@@ -212,12 +193,7 @@ fn no_link_is_followed() {
     symlink(&target, home.path("storage.dat")).unwrap();
     let store = home.acquire().unwrap();
     let error = store.open_storage().unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("storage.dat is not a regular file"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("storage.dat is not a regular file"), "{error}");
     let error = store.create_storage(|_| Ok(())).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
     drop(store);
@@ -252,12 +228,7 @@ fn a_storage_file_appears_whole_or_not_at_all() {
     let whole = |mut file: &File| file.write_all(b"whole");
     store.create_storage(whole).unwrap();
     let mut bytes = String::new();
-    store
-        .open_storage()
-        .unwrap()
-        .unwrap()
-        .read_to_string(&mut bytes)
-        .unwrap();
+    store.open_storage().unwrap().unwrap().read_to_string(&mut bytes).unwrap();
     assert_eq!(bytes, "whole");
     assert_eq!(home.names(), ["storage.dat", "wal", "writer.lock"]);
 
@@ -324,19 +295,12 @@ const UMASK: &str = "SUTRA_TEST_UMASK";
 fn modes_do_not_depend_on_the_umask() {
     for umask in ["000", "022", "077"] {
         let output = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "store_dir::tests::modes_under_a_umask",
-                "--test-threads=1",
-            ])
+            .args(["--exact", "store_dir::tests::modes_under_a_umask", "--test-threads=1"])
             .env(UMASK, umask)
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success() && text.contains("1 passed"),
-            "umask {umask}: {text}"
-        );
+        assert!(output.status.success() && text.contains("1 passed"), "umask {umask}: {text}");
     }
 }
 
@@ -381,10 +345,7 @@ fn no_descriptor_outlives_an_exec() {
     let home = Home::new();
     let _store = home.acquire().unwrap();
     // With every other test running beside it, only descriptors below this store's path count.
-    let output = Command::new("ls")
-        .args(["-l", "/proc/self/fd"])
-        .output()
-        .unwrap();
+    let output = Command::new("ls").args(["-l", "/proc/self/fd"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(!text.contains(home.store.to_str().unwrap()), "{text}");
 }

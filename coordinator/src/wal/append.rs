@@ -46,11 +46,7 @@ pub(super) struct Current {
 
 impl Current {
     fn room(&self) -> u64 {
-        if self.sealed {
-            0
-        } else {
-            self.segment.size.saturating_sub(self.offset)
-        }
+        if self.sealed { 0 } else { self.segment.size.saturating_sub(self.offset) }
     }
 }
 
@@ -77,18 +73,14 @@ impl Wal {
     pub fn reserve(&mut self, entries_size: u64) -> Result<(), WalError> {
         self.shared.check()?;
         if entries_size > APPEND_SIZE_MAX {
-            return Err(WalError::TooLarge {
-                size: entries_size,
-                size_max: APPEND_SIZE_MAX,
-            });
+            return Err(WalError::TooLarge { size: entries_size, size_max: APPEND_SIZE_MAX });
         }
         let group_size = entries_size + GROUP_HEADER_SIZE as u64;
         if self.current.room() >= group_size {
             return Ok(());
         }
         let id = &self.current.segment.id;
-        self.preparer
-            .require(id.sequence + 1, self.current.segment.size, group_size)
+        self.preparer.require(id.sequence + 1, self.current.segment.size, group_size)
     }
 
     /// Writes entries, numbered on from [`Wal::written_lsn`]. When it returns they
@@ -151,28 +143,20 @@ impl Wal {
     }
 
     fn write_group(&mut self, entries: &[Entry<'_>]) -> Result<(), WalError> {
-        let Current {
-            segment, offset, ..
-        } = &mut self.current;
-        let size = self
-            .gather
-            .gather(segment, *offset, entries, |body_size| Group {
-                salt: segment.id.salt,
-                segment: segment.id.sequence,
-                offset: *offset,
-                first_lsn: entries[0].lsn,
-                synced_lsn: self.shared.durable_lsn(),
-                writer_epoch: self.writer_epoch,
-                entry_count: entries.len() as u32, // each takes 16 bytes of at most 1 GiB
-                body_size,
-            });
+        let Current { segment, offset, .. } = &mut self.current;
+        let size = self.gather.gather(segment, *offset, entries, |body_size| Group {
+            salt: segment.id.salt,
+            segment: segment.id.sequence,
+            offset: *offset,
+            first_lsn: entries[0].lsn,
+            synced_lsn: self.shared.durable_lsn(),
+            writer_epoch: self.writer_epoch,
+            entry_count: entries.len() as u32, // each takes 16 bytes of at most 1 GiB
+            body_size,
+        });
         if let Err(source) = self.gather.write(segment, *offset, entries) {
             let path = self.directory.path_of(&segment.name());
-            let error = WalError::Write {
-                path,
-                offset: *offset,
-                source,
-            };
+            let error = WalError::Write { path, offset: *offset, source };
             self.shared.poison(&error);
             return Err(error);
         }
@@ -185,28 +169,16 @@ impl Wal {
 
     /// Makes the prepared segment the current one.
     fn move_on(&mut self) {
-        let next = self
-            .preparer
-            .take()
-            .expect("reserve has seen that one is ready");
+        let next = self.preparer.take().expect("reserve has seen that one is ready");
         assert_eq!(next.id.sequence, self.current.segment.id.sequence + 1);
         self.shared.begin_file(Unsynced {
             file: Arc::clone(&next.file),
             path: self.directory.path_of(&next.name()),
         });
-        let next = Current {
-            segment: next,
-            offset: GROUPS_OFFSET,
-            sealed: false,
-        };
-        let Current {
-            segment, offset, ..
-        } = std::mem::replace(&mut self.current, next);
+        let next = Current { segment: next, offset: GROUPS_OFFSET, sealed: false };
+        let Current { segment, offset, .. } = std::mem::replace(&mut self.current, next);
         self.closed.push_back(Closed {
-            file: Retired {
-                sequence: segment.id.sequence,
-                size: segment.size,
-            },
+            file: Retired { sequence: segment.id.sequence, size: segment.size },
             last_lsn: self.written_lsn(),
             used_size: offset,
         });
@@ -235,14 +207,9 @@ impl Wal {
             "recycling up to {up_to_lsn}, only {} is written",
             self.written_lsn()
         );
-        let count = self
-            .closed
-            .iter()
-            .take_while(|closed| closed.last_lsn <= up_to_lsn)
-            .count();
+        let count = self.closed.iter().take_while(|closed| closed.last_lsn <= up_to_lsn).count();
         if count > 0 {
-            self.preparer
-                .retire(self.closed.drain(..count).map(|closed| closed.file));
+            self.preparer.retire(self.closed.drain(..count).map(|closed| closed.file));
         }
         Ok(())
     }
@@ -262,19 +229,11 @@ impl Wal {
     ) -> Result<(), WalError> {
         let written_lsn = self.written_lsn();
         let store_id = Some(self.current.segment.id.store_id);
-        let walk = walk(
-            &self.directory,
-            store_id,
-            Start::Above(after_lsn),
-            &mut |lsn, payload| {
+        let walk =
+            walk(&self.directory, store_id, Start::Above(after_lsn), &mut |lsn, payload| {
                 // A failed append may have left entries that were never acknowledged.
-                if lsn <= written_lsn {
-                    visit(lsn, payload)
-                } else {
-                    Ok(())
-                }
-            },
-        )?;
+                if lsn <= written_lsn { visit(lsn, payload) } else { Ok(()) }
+            })?;
         if walk.missing_lsn <= written_lsn {
             return Err(walk.damage(&self.directory, Proof::Store { lsn: written_lsn }));
         }
@@ -302,11 +261,7 @@ impl Wal {
     /// Bytes in use by segments that are not recycled: what a restart reads at most.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.closed
-            .iter()
-            .map(|closed| closed.used_size)
-            .sum::<u64>()
-            + self.current.offset
+        self.closed.iter().map(|closed| closed.used_size).sum::<u64>() + self.current.offset
     }
 
     /// Bytes of disk that the log takes, with what is prepared or kept for reuse.

@@ -50,14 +50,10 @@ impl Directory {
     pub(crate) fn open(path: &Path) -> Result<Directory, WalError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::open(path, flags, Mode::empty()) {
-            Ok(fd) => Ok(Directory {
-                file: fd.into(),
-                path: path.to_owned(),
-            }),
-            Err(Errno::LOOP | Errno::NOTDIR) => Err(WalError::NotPlain {
-                path: path.to_owned(),
-                expected: "directory",
-            }),
+            Ok(fd) => Ok(Directory { file: fd.into(), path: path.to_owned() }),
+            Err(Errno::LOOP | Errno::NOTDIR) => {
+                Err(WalError::NotPlain { path: path.to_owned(), expected: "directory" })
+            }
             Err(errno) => Err(WalError::io(path, "open", errno)),
         }
     }
@@ -67,16 +63,11 @@ impl Directory {
         match rustix::fs::mkdir(path, Mode::RWXU) {
             Ok(()) => {
                 // The name must be on disk before anything is acknowledged.
-                let parent = path
-                    .parent()
-                    .filter(|parent| !parent.as_os_str().is_empty());
+                let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
                 let parent = parent.unwrap_or(Path::new("."));
                 File::open(parent)
                     .and_then(|parent| parent.sync_all())
-                    .map_err(|source| WalError::Sync {
-                        path: parent.to_owned(),
-                        source,
-                    })?;
+                    .map_err(|source| WalError::Sync { path: parent.to_owned(), source })?;
             }
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(WalError::io(path, "create", errno)),
@@ -123,10 +114,7 @@ impl Directory {
         // NONBLOCK: a FIFO put under this name must not hang the open.
         let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let path = || self.path_of(name);
-        let not_plain = || WalError::NotPlain {
-            path: path(),
-            expected: "regular file",
-        };
+        let not_plain = || WalError::NotPlain { path: path(), expected: "regular file" };
         let fd = match rustix::fs::openat(&self.file, name, flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => return Err(not_plain()),
@@ -171,11 +159,8 @@ impl Directory {
 
 fn sequence_of(digits: Option<&str>) -> Option<u64> {
     let digits = digits?;
-    let plain = !digits.is_empty()
-        && OsStr::new(digits)
-            .as_encoded_bytes()
-            .iter()
-            .all(u8::is_ascii_digit);
+    let plain =
+        !digits.is_empty() && OsStr::new(digits).as_encoded_bytes().iter().all(u8::is_ascii_digit);
     plain.then(|| digits.parse().ok())?
 }
 
@@ -223,15 +208,6 @@ mod tests {
             }
         }
         let error = Directory::open(&home.path().join("link")).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                WalError::NotPlain {
-                    expected: "directory",
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, WalError::NotPlain { expected: "directory", .. }), "{error}");
     }
 }

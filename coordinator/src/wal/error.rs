@@ -168,11 +168,7 @@ pub enum Proof {
 
 impl WalError {
     pub(crate) fn io(path: &Path, action: &'static str, source: impl Into<io::Error>) -> WalError {
-        WalError::Io {
-            path: path.to_owned(),
-            action,
-            source: source.into(),
-        }
+        WalError::Io { path: path.to_owned(), action, source: source.into() }
     }
 }
 
@@ -183,13 +179,6 @@ pub(crate) fn is_full(errno: Errno) -> bool {
 
 /// The store's directory, given a file in its log.
 fn store(path: &Path) -> &Path {
-    let store = path
-        .parent()
-        .and_then(Path::parent)
-        .unwrap_or(Path::new("."));
-    if store.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        store
-    }
+    let store = path.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+    if store.as_os_str().is_empty() { Path::new(".") } else { store }
 }

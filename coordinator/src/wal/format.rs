@@ -148,10 +148,7 @@ impl SegmentId {
     pub(crate) fn check(bytes: &[u8], sequence: u64) -> Result<SegmentId, HeaderProblem> {
         let (header, _) =
             SegmentHeader::read_from_prefix(bytes).map_err(|_| HeaderProblem::Invalid)?;
-        let unsummed = SegmentHeader {
-            header_crc: 0.into(),
-            ..header
-        };
+        let unsummed = SegmentHeader { header_crc: 0.into(), ..header };
         if header.magic != SEGMENT_MAGIC
             || header.header_crc.get() != crc32c::crc32c(unsummed.as_bytes())
         {
@@ -163,11 +160,7 @@ impl SegmentId {
         if header.sequence.get() != sequence {
             return Err(HeaderProblem::Misnamed(header.sequence.get()));
         }
-        Ok(SegmentId {
-            store_id: header.store_id,
-            salt: header.salt.get(),
-            sequence,
-        })
+        Ok(SegmentId { store_id: header.store_id, salt: header.salt.get(), sequence })
     }
 
     /// Start value of the checksum of each entry in this segment.
@@ -220,10 +213,7 @@ impl Group {
             return None; // nearly always, in a scan: before the checksum is computed
         }
         let (header, _) = GroupHeader::read_from_prefix(bytes).ok()?;
-        let unsummed = GroupHeader {
-            header_crc: 0.into(),
-            ..header
-        };
+        let unsummed = GroupHeader { header_crc: 0.into(), ..header };
         let group = Group {
             salt: header.salt.get(),
             segment: header.segment.get(),
@@ -240,10 +230,7 @@ impl Group {
             && salt.is_none_or(|salt| salt == group.salt)
             && group.entry_count >= 1
             && group.synced_lsn < group.first_lsn
-            && group
-                .first_lsn
-                .checked_add(group.entry_count.into())
-                .is_some()
+            && group.first_lsn.checked_add(group.entry_count.into()).is_some()
             && u64::from(group.body_size)
                 >= u64::from(group.entry_count) * ENTRY_HEADER_SIZE as u64;
         sound.then_some(group)
@@ -275,11 +262,7 @@ impl EntryHeader {
     pub(crate) fn unsummed(payload_size: usize, lsn: u64) -> EntryHeader {
         let payload_size =
             u32::try_from(payload_size).expect("the caller holds payloads to PAYLOAD_SIZE_MAX");
-        EntryHeader {
-            entry_crc: 0.into(),
-            payload_size: payload_size.into(),
-            lsn: lsn.into(),
-        }
+        EntryHeader { entry_crc: 0.into(), payload_size: payload_size.into(), lsn: lsn.into() }
     }
 
     /// The payload of the entry `lsn` at the start of `bytes`, if it is whole.
@@ -340,27 +323,17 @@ mod tests {
             rows!(GroupHeader: magic, header_crc, salt, segment, offset, first_lsn, synced_lsn,
                 writer_epoch, entry_count, body_size)
         );
-        assert_eq!(
-            table("EntryHeader"),
-            rows!(EntryHeader: entry_crc, payload_size, lsn)
-        );
+        assert_eq!(table("EntryHeader"), rows!(EntryHeader: entry_crc, payload_size, lsn));
     }
 
     #[test]
     fn the_bytes_of_version_1_stay_what_they_are() {
-        let id = SegmentId {
-            store_id: [7; 16],
-            salt: 0x0123_4567_89ab_cdef,
-            sequence: 3,
-        };
+        let id = SegmentId { store_id: [7; 16], salt: 0x0123_4567_89ab_cdef, sequence: 3 };
         let bytes = id.to_header();
         assert_eq!(&bytes.as_bytes()[..12], b"SUTRAWAL\x01\0\0\0");
         assert_eq!(crc32c::crc32c(bytes.as_bytes()), SEGMENT_DIGEST);
         assert_eq!(SegmentId::check(bytes.as_bytes(), 3), Ok(id));
-        assert_eq!(
-            SegmentId::check(bytes.as_bytes(), 4),
-            Err(HeaderProblem::Misnamed(3))
-        );
+        assert_eq!(SegmentId::check(bytes.as_bytes(), 4), Err(HeaderProblem::Misnamed(3)));
 
         let mut entry = EntryHeader::unsummed(4, 9);
         let mut bytes = [entry.as_bytes(), b"body"].concat();
@@ -389,22 +362,12 @@ mod tests {
 
     #[test]
     fn a_later_version_is_told_from_damage() {
-        let id = SegmentId {
-            store_id: [7; 16],
-            salt: 1,
-            sequence: 3,
-        };
+        let id = SegmentId { store_id: [7; 16], salt: 1, sequence: 3 };
         let mut header = id.to_header();
         header.version = 2.into();
-        assert_eq!(
-            SegmentId::check(header.as_bytes(), 3),
-            Err(HeaderProblem::Invalid)
-        );
+        assert_eq!(SegmentId::check(header.as_bytes(), 3), Err(HeaderProblem::Invalid));
         header.header_crc = 0.into();
         header.header_crc = crc32c::crc32c(header.as_bytes()).into();
-        assert_eq!(
-            SegmentId::check(header.as_bytes(), 3),
-            Err(HeaderProblem::Newer(2))
-        );
+        assert_eq!(SegmentId::check(header.as_bytes(), 3), Err(HeaderProblem::Newer(2)));
     }
 }

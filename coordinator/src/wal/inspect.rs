@@ -60,25 +60,15 @@ pub fn inspect(path: &Path) -> Result<Inspection, WalError> {
     let directory = Directory::open(path)?;
     let spares = directory.list()?.spares;
     let walk = walk(&directory, None, Start::First, &mut |_, _| Ok(()))?;
-    let damage = walk
-        .proof
-        .clone()
-        .map(|proof| walk.damage(&directory, proof).to_string());
-    let counted = || {
-        walk.segments
-            .iter()
-            .filter(|segment| segment.entry_count > 0)
-    };
+    let damage = walk.proof.clone().map(|proof| walk.damage(&directory, proof).to_string());
+    let counted = || walk.segments.iter().filter(|segment| segment.entry_count > 0);
     Ok(Inspection {
         first_lsn: counted().next().map_or(0, |segment| segment.first_lsn),
         last_lsn: counted().next_back().map_or(0, |segment| segment.last_lsn),
         writer_epoch: walk.writer_epoch,
         damage,
         torn: walk.torn,
-        spares: spares
-            .iter()
-            .map(|&sequence| directory.path_of(&spare_name(sequence)))
-            .collect(),
+        spares: spares.iter().map(|&sequence| directory.path_of(&spare_name(sequence))).collect(),
         segments: walk
             .segments
             .iter()

@@ -55,9 +55,7 @@ impl Wal {
     pub fn create(path: &Path, store_id: [u8; 16], options: Options) -> Result<Wal, WalError> {
         let directory = Arc::new(Directory::open_or_create(path)?);
         if !directory.list()?.segments.is_empty() {
-            return Err(WalError::Exists {
-                path: path.to_owned(),
-            });
+            return Err(WalError::Exists { path: path.to_owned() });
         }
         Wal::open(path, store_id, options, 0, 0, |_, _| Ok(()))
     }
@@ -91,12 +89,7 @@ impl Wal {
         if options.distrust_page_cache {
             drop_page_cache(&directory, &found.segments)?;
         }
-        let walk = walk(
-            &directory,
-            Some(store_id),
-            Start::Above(start_after_lsn),
-            &mut visit,
-        )?;
+        let walk = walk(&directory, Some(store_id), Start::Above(start_after_lsn), &mut visit)?;
         if let Some(proof) = walk.proof.clone() {
             return Err(walk.damage(&directory, proof));
         }
@@ -150,10 +143,7 @@ fn cut(walk: &Walk, workshop: &mut Workshop) -> Result<(Current, VecDeque<Closed
     let (kept, behind) = walk.segments.split_at(keep_count);
     let retired: Vec<Retired> = behind
         .iter()
-        .map(|segment| Retired {
-            sequence: segment.sequence,
-            size: segment.size,
-        })
+        .map(|segment| Retired { sequence: segment.sequence, size: segment.size })
         .collect();
     workshop.keep_or_remove(&retired)?;
 
@@ -167,20 +157,13 @@ fn cut(walk: &Walk, workshop: &mut Workshop) -> Result<(Current, VecDeque<Closed
         last_lsn = seen.last_lsn.max(last_lsn);
         match (keep, seen.header) {
             (Some((keep_index, offset)), Ok(id)) if keep_index == index => {
-                let end = seen
-                    .stale_end_offset
-                    .max(offset + CUT_SIZE_MIN)
-                    .min(seen.size);
+                let end = seen.stale_end_offset.max(offset + CUT_SIZE_MIN).min(seen.size);
                 write_zeros(&file, offset, end, || true).map_err(|source| WalError::Write {
                     path: path(),
                     offset,
                     source,
                 })?;
-                let segment = Segment {
-                    file: Arc::clone(&file),
-                    id,
-                    size: seen.size,
-                };
+                let segment = Segment { file: Arc::clone(&file), id, size: seen.size };
                 current = Some(Current {
                     segment,
                     offset,
@@ -192,45 +175,28 @@ fn cut(walk: &Walk, workshop: &mut Workshop) -> Result<(Current, VecDeque<Closed
             }
             _ => {
                 closed.push_back(Closed {
-                    file: Retired {
-                        sequence: seen.sequence,
-                        size: seen.size,
-                    },
+                    file: Retired { sequence: seen.sequence, size: seen.size },
                     last_lsn,
                     used_size: seen.end_offset,
                 });
             }
         }
-        file.sync_data().map_err(|source| WalError::Sync {
-            path: path(),
-            source,
-        })?;
+        file.sync_data().map_err(|source| WalError::Sync { path: path(), source })?;
     }
     let current = match current {
         Some(current) => current,
         None => {
             // No number is given twice while a file of that number may still be about.
-            let sequence = walk
-                .segments
-                .last()
-                .map_or(1, |segment| segment.sequence + 1);
+            let sequence = walk.segments.last().map_or(1, |segment| segment.sequence + 1);
             let segment = workshop.make_first(sequence)?;
-            Current {
-                segment,
-                offset: GROUPS_OFFSET,
-                sealed: false,
-            }
+            Current { segment, offset: GROUPS_OFFSET, sealed: false }
         }
     };
     Ok((current, closed))
 }
 
 fn recovery(walk: &Walk, directory: &Directory) -> Recovery {
-    let place = |Missing {
-                     sequence,
-                     offset,
-                     lsn,
-                 }| Place {
+    let place = |Missing { sequence, offset, lsn }| Place {
         path: directory.path_of(&segment_name(sequence)),
         offset,
         lsn,
@@ -249,11 +215,7 @@ fn recovery(walk: &Walk, directory: &Directory) -> Recovery {
             path.display()
         );
     }
-    Recovery {
-        entry_count: walk.visited_count,
-        cut,
-        unneeded,
-    }
+    Recovery { entry_count: walk.visited_count, cut, unneeded }
 }
 
 impl Walk {
@@ -261,27 +223,16 @@ impl Walk {
     pub(super) fn missing(&self) -> Option<Missing> {
         let (index, offset) = self.end?.place;
         let sequence = self.segments[index].sequence;
-        Some(Missing {
-            sequence,
-            offset,
-            lsn: self.missing_lsn,
-        })
+        Some(Missing { sequence, offset, lsn: self.missing_lsn })
     }
 
     /// The error for an end that `proof` does not allow.
     pub(super) fn damage(&self, directory: &Directory, proof: Proof) -> WalError {
         let lsn = self.missing_lsn;
         match self.missing() {
-            Some(Missing {
-                sequence, offset, ..
-            }) => {
+            Some(Missing { sequence, offset, .. }) => {
                 let path = directory.path_of(&segment_name(sequence));
-                WalError::Damaged {
-                    path,
-                    offset,
-                    lsn,
-                    proof,
-                }
+                WalError::Damaged { path, offset, lsn, proof }
             }
             None => WalError::Damaged {
                 path: directory.path_of(&segment_name(1)),

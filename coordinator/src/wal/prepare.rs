@@ -51,16 +51,8 @@ impl Preparer {
         spares: Vec<Retired>,
         shared: Arc<Shared>,
     ) -> Result<Preparer, WalError> {
-        let desk = Arc::new(Desk {
-            state: Mutex::default(),
-            changed: Condvar::new(),
-        });
-        let mut workshop = Workshop {
-            directory,
-            store_id,
-            options,
-            spares,
-        };
+        let desk = Arc::new(Desk { state: Mutex::default(), changed: Condvar::new() });
+        let mut workshop = Workshop { directory, store_id, options, spares };
         lock(&desk.state).spare_size = workshop.spare_size();
         let path = workshop.directory.path().to_owned();
         let thread = std::thread::Builder::new()
@@ -73,11 +65,7 @@ impl Preparer {
                 }
             })
             .map_err(|source| WalError::io(&path, "start a thread for", source))?;
-        Ok(Preparer {
-            desk,
-            options,
-            thread: Some(thread),
-        })
+        Ok(Preparer { desk, options, thread: Some(thread) })
     }
 
     /// Has segment `sequence` prepared meanwhile, unless one is or the disk was full.
@@ -101,11 +89,7 @@ impl Preparer {
         let mut asked = false;
         let mut state = lock(&self.desk.state);
         loop {
-            if state
-                .ready
-                .as_ref()
-                .is_some_and(|ready| ready.capacity() >= size)
-            {
+            if state.ready.as_ref().is_some_and(|ready| ready.capacity() >= size) {
                 return Ok(());
             }
             if state.gone {
@@ -121,11 +105,7 @@ impl Preparer {
                 asked = true;
                 self.desk.changed.notify_all();
             }
-            state = self
-                .desk
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.desk.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -160,24 +140,14 @@ impl Preparer {
         let size_min = (group_size + GROUPS_OFFSET)
             .next_multiple_of(4096)
             .max(self.options.segment_size_first);
-        let doubled = (current_size * 2).clamp(
-            self.options.segment_size_first,
-            self.options.segment_size_max,
-        );
+        let doubled = (current_size * 2)
+            .clamp(self.options.segment_size_first, self.options.segment_size_max);
         let fitting = match size_min.next_power_of_two() {
             size if size <= self.options.segment_size_max => size,
             _ => size_min.next_multiple_of(MIB),
         };
-        let size = if size_min <= doubled {
-            doubled
-        } else {
-            fitting
-        };
-        Want {
-            sequence,
-            size,
-            size_min,
-        }
+        let size = if size_min <= doubled { doubled } else { fitting };
+        Want { sequence, size, size_min }
     }
 }
 
@@ -238,10 +208,7 @@ fn run(desk: &Desk, workshop: &mut Workshop, shared: &Shared) {
             state.ready = ready;
             state.failed = failed;
         } else {
-            state = desk
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = desk.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             continue;
         }
         state.busy = false;

@@ -180,15 +180,9 @@ impl Walker<'_> {
         let path = || self.directory.path_of(&segment_name(sequence));
         match header {
             Err(HeaderProblem::Newer(found)) => {
-                return Err(WalError::Newer {
-                    path: path(),
-                    found,
-                    known: SEGMENT_VERSION,
-                });
+                return Err(WalError::Newer { path: path(), found, known: SEGMENT_VERSION });
             }
-            Ok(SegmentId {
-                store_id: found, ..
-            }) if store_id.is_some_and(|id| id != found) => {
+            Ok(SegmentId { store_id: found, .. }) if store_id.is_some_and(|id| id != found) => {
                 return Err(WalError::Foreign {
                     path: path(),
                     found: u128::from_be_bytes(found),
@@ -263,9 +257,7 @@ impl Walker<'_> {
         bytes: &[u8],
     ) -> Option<u64> {
         let unneeded = match self.start {
-            Start::Above(lsn) => self
-                .expected_lsn
-                .is_none_or(|expected_lsn| expected_lsn <= lsn),
+            Start::Above(lsn) => self.expected_lsn.is_none_or(|expected_lsn| expected_lsn <= lsn),
             Start::First => false,
         };
         for group in headers(bytes, offset, id.sequence, Some(id.salt)) {
@@ -300,11 +292,7 @@ impl Walker<'_> {
         let lost = headers(bytes, 0, sequence, None).any(|group| group.last_lsn() >= missing_lsn);
         match &mut self.walk.end {
             None => {
-                self.walk.end = Some(Break {
-                    keep: None,
-                    within_group: false,
-                    place: (index, 0),
-                });
+                self.walk.end = Some(Break { keep: None, within_group: false, place: (index, 0) });
             }
             Some(end) if lost => end.place = (index, 0),
             Some(_) => {}
@@ -363,10 +351,7 @@ impl Walker<'_> {
             None => self.walk.torn, // not just the start of a log whose head was recycled
         };
         if lost && self.walk.unneeded.is_none() {
-            let (place, offset) = self
-                .walk
-                .end
-                .map_or((index, GROUPS_OFFSET), |end| end.place);
+            let (place, offset) = self.walk.end.map_or((index, GROUPS_OFFSET), |end| end.place);
             self.walk.unneeded = Some(Missing {
                 sequence: self.walk.segments[place].sequence,
                 offset,

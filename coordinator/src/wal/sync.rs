@@ -55,10 +55,7 @@ impl Shared {
     /// Entries up to `lsn` have been written. Called by the writer alone.
     pub(crate) fn set_written(&self, lsn: u64) {
         let before = self.written_lsn.load(Ordering::Relaxed); // only we store here
-        assert!(
-            before <= lsn,
-            "the written LSN would move back from {before} to {lsn}"
-        );
+        assert!(before <= lsn, "the written LSN would move back from {before} to {lsn}");
         self.written_lsn.store(lsn, Ordering::Release);
     }
 
@@ -76,9 +73,7 @@ impl Shared {
     pub(crate) fn check(&self) -> Result<(), WalError> {
         match self.poison.get() {
             None => Ok(()),
-            Some(reason) => Err(WalError::Poisoned {
-                reason: reason.clone(),
-            }),
+            Some(reason) => Err(WalError::Poisoned { reason: reason.clone() }),
         }
     }
 }
@@ -119,10 +114,7 @@ impl Syncer {
         let files = lock(&shared.unsynced).clone();
         for Unsynced { file, path } in &files {
             if let Err(source) = file.sync_data() {
-                let error = WalError::Sync {
-                    path: path.clone(),
-                    source,
-                };
+                let error = WalError::Sync { path: path.clone(), source };
                 shared.poison(&error);
                 return Err(error);
             }

@@ -66,23 +66,18 @@ impl Workshop {
     pub(crate) fn keep_or_remove(&mut self, retired: &[Retired]) -> Result<(), WalError> {
         for segment in retired {
             let spare = spare_name(segment.sequence);
-            match self
-                .directory
-                .rename(&segment_name(segment.sequence), &spare)
-            {
+            match self.directory.rename(&segment_name(segment.sequence), &spare) {
                 // Someone has removed it: as good as recycled.
                 Err(WalError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                     continue;
                 }
                 renamed => renamed?,
             }
-            self.spares
-                .retain(|spare| spare.sequence != segment.sequence); // renamed over
+            self.spares.retain(|spare| spare.sequence != segment.sequence); // renamed over
             self.spares.push(*segment);
         }
         // The largest first: one of 64 MiB saves more zeroing than many small ones.
-        self.spares
-            .sort_unstable_by_key(|spare| (std::cmp::Reverse(spare.size), spare.sequence));
+        self.spares.sort_unstable_by_key(|spare| (std::cmp::Reverse(spare.size), spare.sequence));
         let mut kept_size = 0;
         let mut kept = Vec::new();
         for spare in std::mem::take(&mut self.spares) {
@@ -104,11 +99,7 @@ impl Workshop {
         want: Want,
         go_on: impl FnMut() -> bool,
     ) -> Result<Segment, WalError> {
-        match self
-            .spares
-            .iter()
-            .position(|spare| spare.size >= want.size_min)
-        {
+        match self.spares.iter().position(|spare| spare.size >= want.size_min) {
             Some(place) => {
                 let spare = self.spares.remove(place);
                 self.make_of_spare(spare, want)
@@ -130,14 +121,7 @@ impl Workshop {
     /// The first segment of an empty log.
     pub(crate) fn make_first(&self, sequence: u64) -> Result<Segment, WalError> {
         let size = self.options.segment_size_first;
-        self.make_new(
-            Want {
-                sequence,
-                size,
-                size_min: size,
-            },
-            || true,
-        )
+        self.make_new(Want { sequence, size, size_min: size }, || true)
     }
 
     fn make_new(&self, want: Want, mut go_on: impl FnMut() -> bool) -> Result<Segment, WalError> {
@@ -148,17 +132,13 @@ impl Workshop {
         };
         let path = self.directory.path_of(PREPARE_NAME);
         let file = self.directory.create_file(PREPARE_NAME).map_err(|errno| {
-            if is_full(errno) {
-                full(want.size_min)
-            } else {
-                WalError::io(&path, "create", errno)
-            }
+            if is_full(errno) { full(want.size_min) } else { WalError::io(&path, "create", errno) }
         })?;
         let made = match self.fill(&file, 0, want.size, &mut go_on) {
             // What is left may still do for what is needed now.
-            Err(WalError::StorageFull { .. }) if want.size_min < want.size => self
-                .fill(&file, 0, want.size_min, &mut go_on)
-                .map(|()| want.size_min),
+            Err(WalError::StorageFull { .. }) if want.size_min < want.size => {
+                self.fill(&file, 0, want.size_min, &mut go_on).map(|()| want.size_min)
+            }
             made => made.map(|()| want.size),
         };
         let made = made.and_then(|size| self.give_name(file, PREPARE_NAME, want.sequence, size));
@@ -193,10 +173,7 @@ impl Workshop {
         let path = self.directory.path_of(PREPARE_NAME);
         let undo = |needed_size| {
             let _ = file.set_len(start); // gives back what a failed call may have taken
-            WalError::StorageFull {
-                path: self.directory.path().to_owned(),
-                needed_size,
-            }
+            WalError::StorageFull { path: self.directory.path().to_owned(), needed_size }
         };
         match rustix::fs::fallocate(file, FallocateFlags::empty(), start, end - start) {
             // Where fallocate is unknown, writing zeros takes the space too.
@@ -211,11 +188,7 @@ impl Workshop {
                 match source.raw_os_error() {
                     Some(code) if is_full(Errno::from_raw_os_error(code)) => undo(end - start),
                     None => WalError::io(&path, "finish zeroing", source),
-                    Some(_) => WalError::Write {
-                        path: path.clone(),
-                        offset,
-                        source,
-                    },
+                    Some(_) => WalError::Write { path: path.clone(), offset, source },
                 }
             })?;
             sync_file(file, &path)?;
@@ -233,11 +206,7 @@ impl Workshop {
         size: u64,
     ) -> Result<Segment, WalError> {
         let path = self.directory.path_of(from);
-        let id = SegmentId {
-            store_id: self.store_id,
-            salt: random_salt(&path)?,
-            sequence,
-        };
+        let id = SegmentId { store_id: self.store_id, salt: random_salt(&path)?, sequence };
         write_header(&file, id).map_err(|source| WalError::Write {
             path: path.clone(),
             offset: 0,
@@ -246,19 +215,12 @@ impl Workshop {
         sync_file(&file, &path)?;
         self.directory.rename(from, &segment_name(sequence))?;
         self.directory.sync()?;
-        Ok(Segment {
-            file: Arc::new(file),
-            id,
-            size,
-        })
+        Ok(Segment { file: Arc::new(file), id, size })
     }
 }
 
 fn sync_file(file: &File, path: &Path) -> Result<(), WalError> {
-    file.sync_data().map_err(|source| WalError::Sync {
-        path: path.to_owned(),
-        source,
-    })
+    file.sync_data().map_err(|source| WalError::Sync { path: path.to_owned(), source })
 }
 
 fn random_salt(path: &Path) -> Result<u64, WalError> {

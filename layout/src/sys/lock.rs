@@ -23,11 +23,7 @@ const READER_LOCKS_COUNT: i64 = 1 << 32;
 
 /// Announces this process as a reader of `file`. Waits for nobody, and nobody waits for it.
 pub fn announce_reader(file: &File, pid: u32) -> io::Result<()> {
-    let lock = range(
-        libc_short(nix::libc::F_RDLCK),
-        READER_LOCKS_OFFSET + i64::from(pid),
-        1,
-    );
+    let lock = range(libc_short(nix::libc::F_RDLCK), READER_LOCKS_OFFSET + i64::from(pid), 1);
     fcntl(file.as_fd(), FcntlArg::F_OFD_SETLK(&lock))?;
     Ok(())
 }

@@ -63,10 +63,7 @@ impl Map {
 
     /// Looks how large the file is by now, and adds a window if it outgrew the newest.
     pub fn extend(&self) -> io::Result<u64> {
-        let mut windows = self
-            .windows
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut windows = self.windows.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let file_size = self.file.metadata()?.len();
         let window_size = windows.last().map_or(0, MmapRaw::len) as u64;
         if windows.is_empty() || file_size > window_size {
@@ -142,9 +139,7 @@ impl Map {
     /// The words at `offset`, if they are in the file and aligned.
     #[inline(always)]
     pub fn words(&self, offset: u64, count: u64) -> Option<&[AtomicU64]> {
-        let pointer = self
-            .pointer(offset, count.checked_mul(8)?)?
-            .cast::<AtomicU64>();
+        let pointer = self.pointer(offset, count.checked_mul(8)?)?.cast::<AtomicU64>();
         if !pointer.is_aligned() {
             return None;
         }

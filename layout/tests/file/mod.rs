@@ -27,10 +27,7 @@ pub struct TestFile {
 impl TestFile {
     /// A file of exactly these bytes.
     pub fn of_bytes(bytes: &[u8]) -> TestFile {
-        let file = TestFile {
-            named: NamedTempFile::new().unwrap(),
-            size: bytes.len() as u64,
-        };
+        let file = TestFile { named: NamedTempFile::new().unwrap(), size: bytes.len() as u64 };
         file.put(0, bytes);
         file
     }

@@ -48,11 +48,8 @@ pub struct Sample {
 impl Sample {
     /// Builds the store.
     pub fn new() -> Sample {
-        let mut sample = Sample {
-            file: TestFile::empty_store(),
-            slot: Slot::default(),
-            starts: Vec::new(),
-        };
+        let mut sample =
+            Sample { file: TestFile::empty_store(), slot: Slot::default(), starts: Vec::new() };
         let space = Space {
             dimension: DIMENSION,
             metric: Metric::Cosine,
@@ -114,20 +111,11 @@ impl Sample {
                 ..Default::default()
             };
             let record_offset = u64::from(record) * 128;
-            self.put(
-                Region::RECORDS,
-                record_offset,
-                record_bytes.sealed().as_bytes(),
-            );
+            self.put(Region::RECORDS, record_offset, record_bytes.sealed().as_bytes());
         }
         for edge in 0..EDGES {
             let (source, target) = ends(edge);
-            let record = EdgeRecord {
-                source,
-                target,
-                edge_type: 16,
-                ..Default::default()
-            };
+            let record = EdgeRecord { source, target, edge_type: 16, ..Default::default() };
             let offset = u64::from(edge) * 64;
             self.put(Region::EDGES, offset, record.sealed().as_bytes());
         }
@@ -140,10 +128,7 @@ impl Sample {
         self.slot.concepts = CONCEPTS.into();
         self.slot.edges = EDGES.into();
         self.slot.spaces_count = 1;
-        self.slot.spaces[0] = SpaceCounts {
-            count: CONCEPTS.into(),
-            ..Default::default()
-        };
+        self.slot.spaces[0] = SpaceCounts { count: CONCEPTS.into(), ..Default::default() };
     }
 
     fn derived(&mut self) {
@@ -194,8 +179,7 @@ impl Sample {
     fn publish(&mut self) {
         self.slot.commit_seq = 1;
         self.slot = self.slot.sealed();
-        self.file
-            .put_words(RING_OFFSET + 512, &self.slot.to_words());
+        self.file.put_words(RING_OFFSET + 512, &self.slot.to_words());
         self.file.put_words(COMMIT_SEQ_OFFSET, &[1]);
         self.file.put(DURABLE_SLOTS_OFFSET, self.slot.as_bytes());
         let mark = RunMark::default().sealed();
@@ -212,19 +196,10 @@ pub fn ends(edge: u32) -> (u32, u32) {
 fn append(view: &View, units: &mut u64, concept: u32, head: usize, edge: u32, neighbor: u32) {
     let word = &view.columns(concept).unwrap()[head];
     let newest = BlockRef::decode(word.load(Ordering::Relaxed));
-    let entry = Entry {
-        neighbor,
-        edge,
-        ended: 0,
-        edge_type: 16,
-        confidence: 65535,
-    };
+    let entry = Entry { neighbor, edge, ended: 0, edge_type: 16, confidence: 65535 };
     let mut at = newest;
     if newest.is_none_or(|at| Block::open(view, at).unwrap().count() == 3) {
-        let block = BlockRef {
-            unit: *units,
-            units_log2: 0,
-        };
+        let block = BlockRef { unit: *units, units_log2: 0 };
         *units += 1;
         let next = newest.map(|next| (next, Block::open(view, next).unwrap().depth()));
         let words = Block::head_words(next, newest);

@@ -16,18 +16,12 @@ pub struct LoomWord {
 impl LoomWord {
     /// A word of zero, as in a file that was just reserved.
     pub fn new() -> LoomWord {
-        LoomWord {
-            cell: AtomicU64::new(0),
-            publish_ordering: Ordering::Release,
-        }
+        LoomWord { cell: AtomicU64::new(0), publish_ordering: Ordering::Release }
     }
 
     /// A word of zero whose publish is a mere store: a planted bug.
     pub fn without_release() -> LoomWord {
-        LoomWord {
-            publish_ordering: Ordering::Relaxed,
-            ..LoomWord::new()
-        }
+        LoomWord { publish_ordering: Ordering::Relaxed, ..LoomWord::new() }
     }
 }
 
@@ -58,7 +52,8 @@ impl Fences for LoomFences {
     }
 }
 
-/// Runs `model` in every way it can happen; what the first bad one shows, or `None` if all are good.
+/// Runs `model` in every way it can happen (with no bound on preemptions: each is through within a
+/// second, and no word is stored to more often than the seven times that loom remembers); what the first bad one shows, or `None` if all are good.
 pub fn violation(model: impl Fn() + Send + Sync + 'static) -> Option<String> {
     let checked = catch_unwind(AssertUnwindSafe(|| loom::model(model)));
     checked.err().map(message)

@@ -55,11 +55,7 @@ impl Word for RecordedWord {
 impl RecordedWord {
     fn record(&self, value: u64, is_publish: bool) {
         self.value.set(value);
-        self.log.borrow_mut().push(Store {
-            place: self.place,
-            value,
-            is_publish,
-        });
+        self.log.borrow_mut().push(Store { place: self.place, value, is_publish });
     }
 }
 
@@ -77,17 +73,11 @@ impl Recorded {
     /// An index of zeros with room for so many directory words and segments.
     pub fn new(shape: IndexShape, directory_words: u64, segments: u64) -> Recorded {
         let log = Log::default();
-        let word = |place| RecordedWord {
-            place,
-            value: Cell::new(0),
-            log: log.clone(),
-        };
+        let word = |place| RecordedWord { place, value: Cell::new(0), log: log.clone() };
         let words = segments * shape.segment_words();
         Recorded {
             shape,
-            directory: (0..directory_words)
-                .map(|at| word(Place::Directory(at)))
-                .collect(),
+            directory: (0..directory_words).map(|at| word(Place::Directory(at))).collect(),
             segments: (0..words).map(|at| word(Place::Segments(at))).collect(),
             given_out: word(Place::GivenOut),
             log,
@@ -149,10 +139,7 @@ pub fn lowest_first(mut stores: Vec<Store>) -> Vec<Store> {
         let is_turn = |store: &Store| {
             matches!(store.place, Place::Directory(_)) && halves.contains(&((store.value >> 8) - 1))
         };
-        let turns = stores[at..]
-            .iter()
-            .take_while(|store| is_turn(store))
-            .count();
+        let turns = stores[at..].iter().take_while(|store| is_turn(store)).count();
         stores[at..at + turns].reverse();
         at += turns.max(1);
     }
@@ -168,9 +155,7 @@ impl IndexMemory for Recorded {
     }
     fn line(&self, segment: u64, line: u64) -> Result<&[RecordedWord], String> {
         let start = (segment * self.shape.segment_words() + line * self.shape.line_words) as usize;
-        let words = self
-            .segments
-            .get(start..start + self.shape.line_words as usize);
+        let words = self.segments.get(start..start + self.shape.line_words as usize);
         words.ok_or_else(|| format!("no segment {segment}"))
     }
     fn damaged_directory(&self, at: u64, word: u64) -> String {
@@ -181,9 +166,7 @@ impl IndexMemory for Recorded {
 impl IndexSpace for Recorded {
     fn ensure_directory(&self, words: u64) -> Result<(), String> {
         let room = self.directory.len() as u64;
-        (words <= room)
-            .then_some(())
-            .ok_or_else(|| format!("{words} directory words"))
+        (words <= room).then_some(()).ok_or_else(|| format!("{words} directory words"))
     }
     fn ensure_segments(&self, segments: u64) -> Result<(), String> {
         let room = self.segments.len() as u64 / self.shape.segment_words();

@@ -7,8 +7,7 @@ use crate::symbols::Symbols;
 
 /// The last unit of each region that the slot counts lies in an extent, and in the file.
 pub(super) fn counts(file: &StoreFile, slot: &Slot) -> Result<String, String> {
-    file.check_counts(slot)
-        .map_err(|damage| damage.to_string())?;
+    file.check_counts(slot).map_err(|damage| damage.to_string())?;
     Ok(format!(
         "{} concepts in {} records, {} associations in {} edges, {} bytes of content",
         slot.concepts_live, slot.records, slot.edges_live, slot.edges, slot.content_size
@@ -26,17 +25,11 @@ pub(super) fn spaces(file: &StoreFile, slot: &Slot) -> Result<String, String> {
             slot.spaces[at].count
         ));
     }
-    Ok(if details.is_empty() {
-        "none yet".to_owned()
-    } else {
-        details.join("; ")
-    })
+    Ok(if details.is_empty() { "none yet".to_owned() } else { details.join("; ") })
 }
 
 pub(super) fn symbols(file: &StoreFile, slot: &Slot) -> Result<String, String> {
     let mut symbols = Symbols::default();
-    symbols
-        .extend(&file.view, slot)
-        .map_err(|damage| damage.to_string())?;
+    symbols.extend(&file.view, slot).map_err(|damage| damage.to_string())?;
     Ok(format!("{} names", symbols.count()))
 }

@@ -18,13 +18,8 @@ pub(super) fn superblock(file: &StoreFile) -> String {
 }
 
 pub(super) fn directory(file: &StoreFile) -> Result<String, String> {
-    let placed = file
-        .check_directory()
-        .map_err(|damage| damage.to_string())?;
-    let unknown = placed
-        .iter()
-        .filter(|extent| extent.region.0 >= Region::KNOWN_END)
-        .count();
+    let placed = file.check_directory().map_err(|damage| damage.to_string())?;
+    let unknown = placed.iter().filter(|extent| extent.region.0 >= Region::KNOWN_END).count();
     let unknown = match unknown {
         0 => String::new(),
         count => format!(", {count} of regions unknown to this version"),
@@ -66,9 +61,7 @@ pub(super) fn durable_slots(file: &StoreFile) -> Result<String, String> {
     };
     let detail = format!("A: {}; B: {}", state(&slots[0]), state(&slots[1]));
     let Some((_, newest)) = Slot::newest(&slots) else {
-        return Err(format!(
-            "none is whole ({detail}); restore storage.dat from a copy"
-        ));
+        return Err(format!("none is whole ({detail}); restore storage.dat from a copy"));
     };
     check_slot(newest).map_err(|damage| damage.to_string())?;
     Ok(detail)
@@ -84,10 +77,9 @@ pub(super) fn newest_slot(file: &StoreFile) -> (Result<String, String>, Option<S
     let is_clean = durable.is_some_and(|slot| slot.flags & Slot::CLEAN != 0);
     if !is_clean && !file.is_of_this_boot(&mark) {
         let detail = match durable {
-            Some(slot) => format!(
-                "needs recovery; the checkpoint at LSN {} is looked at",
-                slot.published_lsn
-            ),
+            Some(slot) => {
+                format!("needs recovery; the checkpoint at LSN {} is looked at", slot.published_lsn)
+            }
             None => "needs recovery".to_owned(),
         };
         return (Ok(detail), durable);

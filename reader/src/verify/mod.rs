@@ -44,11 +44,7 @@ impl Report {
             Ok(detail) => (detail, None),
             Err(problem) => ("damaged".to_owned(), Some(problem)),
         };
-        self.checks.push(Check {
-            name,
-            detail,
-            problem,
-        });
+        self.checks.push(Check { name, detail, problem });
     }
 }
 
@@ -59,10 +55,7 @@ impl Report {
 /// gives a report that says so.
 pub fn quick(store_dir: impl AsRef<Path>) -> Result<Report, OpenError> {
     let path = store_dir.as_ref().join(STORAGE_FILE);
-    let mut report = Report {
-        path: path.clone(),
-        checks: Vec::new(),
-    };
+    let mut report = Report { path: path.clone(), checks: Vec::new() };
     let file = match StoreFile::open_unaccepted(path) {
         Ok(file) => file,
         Err(

@@ -32,9 +32,7 @@ pub(super) fn index_roots(file: &StoreFile, slot: &Slot) -> Result<String, Strin
     if slot.edges > 0 {
         index_root(file.view.edge_index(), edge_depth).map_err(|damage| damage.to_string())?;
     }
-    Ok(format!(
-        "id index of depth {id_depth}, edge index of depth {edge_depth}"
-    ))
+    Ok(format!("id index of depth {id_depth}, edge index of depth {edge_depth}"))
 }
 
 /// Directory words name segments that are there.
@@ -89,9 +87,7 @@ fn concept(file: &StoreFile, slot: &Slot, ordinal: u64) -> Result<(), String> {
         {
             let (head, bytes) = view.blob_with_head(offset, slot).map_err(text)?;
             if !head.matches(bytes) {
-                return Err(format!(
-                    "the {what} of record {ordinal} does not have its checksum"
-                ));
+                return Err(format!("the {what} of record {ordinal} does not have its checksum"));
             }
         }
     }
@@ -118,9 +114,7 @@ fn association(file: &StoreFile, slot: &Slot, ordinal: u64) -> Result<(), String
     let key = (edge.source, edge.target, edge.edge_type);
     let newest = lookup::find_edge(view, slot, key).map_err(text)?;
     if newest.is_none_or(|(newest, _)| u64::from(newest) < ordinal) {
-        return Err(format!(
-            "edge {ordinal} is not found through the edge index"
-        ));
+        return Err(format!("edge {ordinal} is not found through the edge index"));
     }
     if edge.is_tombstone() {
         return Ok(()); // it ended an entry and has none
@@ -129,9 +123,7 @@ fn association(file: &StoreFile, slot: &Slot, ordinal: u64) -> Result<(), String
         let head = view.columns(end).map_err(text)?[list].load(Ordering::Relaxed);
         let entry = find_entry(view, head, ordinal as u32).map_err(text)?;
         if entry.is_none() {
-            return Err(format!(
-                "edge {ordinal} is not in the list of concept {end}"
-            ));
+            return Err(format!("edge {ordinal} is not in the list of concept {end}"));
         }
     }
     Ok(())

@@ -41,9 +41,7 @@ impl Memory {
         let shape = self.view.shape(region).unwrap();
         let (last, _) = shape.place(ordinal + count - 1).unwrap();
         for extent in 0..=last {
-            let word = self
-                .view
-                .header_word(directory::word_offset(region, extent));
+            let word = self.view.header_word(directory::word_offset(region, extent));
             if word.load(Ordering::Relaxed) == 0 {
                 let size = shape.extent_size(extent);
                 let start = directory::aligned_start(region, size, self.end.get());

@@ -169,10 +169,7 @@ impl Writer {
         let commit_seq = ring.commit_seq() + 1;
         let slot = Slot { commit_seq, ..slot }.sealed();
         ring.publish(commit_seq, &slot.to_words());
-        let word = self
-            .view()
-            .map()
-            .half_word(sutra_layout::geometry::COMMIT_SEQ_OFFSET);
+        let word = self.view().map().half_word(sutra_layout::geometry::COMMIT_SEQ_OFFSET);
         sutra_layout::sys::wait::wake_all(word.unwrap());
         commit_seq
     }
@@ -196,13 +193,7 @@ impl Writer {
     /// Makes the next vector space.
     pub fn make_space(&mut self, dimension: usize, metric: Metric) -> usize {
         let at = self.slot.spaces_count as usize;
-        let space = Space {
-            dimension,
-            metric,
-            m: 16,
-            name: String::new(),
-            model: "none".into(),
-        };
+        let space = Space { dimension, metric, m: 16, name: String::new(), model: "none".into() };
         let entry = SpaceEntry::new(at, &space, 0);
         self.put(SPACES_OFFSET + at as u64 * PAGE_SIZE, bytes_of(&entry));
         self.slot.spaces_count += 1;
@@ -222,13 +213,7 @@ impl Writer {
 
     /// Learns a concept in the default namespace, or a new version of it; its ordinal.
     pub fn learn(&mut self, id: &str, content: &str) -> u32 {
-        self.learn_as(
-            id.into(),
-            Learn {
-                content,
-                ..Learn::default()
-            },
-        )
+        self.learn_as(id.into(), Learn { content, ..Learn::default() })
     }
 
     /// Learns a concept, or a new version of it; its ordinal.
@@ -264,11 +249,7 @@ impl Writer {
             author: learn.author,
             namespace,
             content: U48::new(self.append_blob(learn.content.as_bytes())),
-            metadata: U48::new(
-                learn
-                    .metadata
-                    .map_or(0, |m| self.append_blob(m.as_bytes()) + 1),
-            ),
+            metadata: U48::new(learn.metadata.map_or(0, |m| self.append_blob(m.as_bytes()) + 1)),
             name: U48::new(name),
             kind: learn.kind,
             flags: ConceptRecord::flags_of(id.form()) | learn.flags,
@@ -311,8 +292,7 @@ impl Writer {
         )
         .unwrap();
         self.slot.id_index_depth = self.id_root.depth.into();
-        self.memory
-            .place(Region::COLUMNS, record.concept_ordinal.into(), 1);
+        self.memory.place(Region::COLUMNS, record.concept_ordinal.into(), 1);
         let columns = self.view().columns(record.concept_ordinal).unwrap();
         columns[column::NEWEST].store(ordinal + 1, Ordering::Release);
     }
@@ -344,10 +324,7 @@ impl Writer {
 
     /// Forgets a concept and ends its associations.
     pub fn forget(&mut self, id: &str) {
-        let learn = Learn {
-            flags: ConceptRecord::TOMBSTONE,
-            ..Learn::default()
-        };
+        let learn = Learn { flags: ConceptRecord::TOMBSTONE, ..Learn::default() };
         let ordinal = self.learn_as(id.into(), learn);
         for edge in 0..self.slot.edges {
             let edge = *self.view().edge(edge, &self.slot).unwrap();
@@ -364,9 +341,7 @@ impl Writer {
         let before = before.map(|(ordinal, edge)| (ordinal, edge.is_tombstone()));
         self.slot.operations += 1;
         self.now += 1;
-        let properties = associate
-            .properties
-            .map_or(0, |p| self.append_blob(p.as_bytes()) + 1);
+        let properties = associate.properties.map_or(0, |p| self.append_blob(p.as_bytes()) + 1);
         let edge = EdgeRecord {
             lsn: self.slot.operations,
             created_at: self.now,
@@ -426,15 +401,9 @@ impl Writer {
     /// Ends an association, if it lives.
     pub fn disassociate(&mut self, source: u32, target: u32, edge_type: u16) {
         let before = lookup::find_edge(self.view(), &self.slot, (source, target, edge_type));
-        if before
-            .unwrap()
-            .is_some_and(|(_, edge)| !edge.is_tombstone())
-        {
-            let associate = Associate {
-                edge_type,
-                flags: EdgeRecord::TOMBSTONE,
-                ..Associate::default()
-            };
+        if before.unwrap().is_some_and(|(_, edge)| !edge.is_tombstone()) {
+            let associate =
+                Associate { edge_type, flags: EdgeRecord::TOMBSTONE, ..Associate::default() };
             self.associate(source, target, associate);
         }
     }
@@ -445,14 +414,7 @@ impl Writer {
         let new = self.path().join("storage.dat.next");
         let file = create_file(&new, self.view().superblock().generation + 1);
         std::fs::rename(&new, &path).unwrap();
-        let Writer {
-            directory,
-            memory,
-            id_root,
-            edge_root,
-            slot,
-            now,
-        } = self;
+        let Writer { directory, memory, id_root, edge_root, slot, now } = self;
         let next = Writer::over(directory, file);
         let old = Writer {
             directory: tempfile::tempdir().unwrap(),
@@ -469,12 +431,7 @@ impl Writer {
 /// A file with a superblock and an otherwise empty header.
 fn create_file(path: &Path, generation: u64) -> File {
     let mut options = OpenOptions::new();
-    let file = options
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .open(path)
-        .unwrap();
+    let file = options.read(true).write(true).create_new(true).open(path).unwrap();
     let block = UncheckedSuperblock::new([9; 16], generation, 1, 0x5eed);
     file.set_len(HEADER_SIZE).unwrap();
     file.write_all_at(bytes_of(&block), 0).unwrap();

@@ -28,19 +28,10 @@ fn a_log_cut_at_any_byte_yields_the_entries_before_the_cut() {
 
     for cut in 0..=size as u64 {
         image.restore(&log.path());
-        OpenOptions::new()
-            .write(true)
-            .open(log.segment(1))
-            .unwrap()
-            .set_len(cut)
-            .unwrap();
+        OpenOptions::new().write(true).open(log.segment(1)).unwrap().set_len(cut).unwrap();
         let (wal, entries) = open(&log.path(), SMALL, 0, 0).unwrap();
         assert!(is_prefix(&entries, &log.written), "cut at {cut}");
-        assert_eq!(
-            entries.len(),
-            ends.iter().filter(|&&end| end <= cut).count(),
-            "cut at {cut}"
-        );
+        assert_eq!(entries.len(), ends.iter().filter(|&&end| end <= cut).count(), "cut at {cut}");
         assert_eq!(wal.written_lsn(), entries.len() as u64);
         if cut % 7 == 0 {
             goes_on(&log.path(), SMALL, wal, 0, &entries);
@@ -57,17 +48,9 @@ fn a_cut_below_what_the_store_holds_is_damage() {
     let image = log.image();
     for cut in 0..log.used_size(1) as u64 {
         image.restore(&log.path());
-        OpenOptions::new()
-            .write(true)
-            .open(log.segment(1))
-            .unwrap()
-            .set_len(cut)
-            .unwrap();
+        OpenOptions::new().write(true).open(log.segment(1)).unwrap().set_len(cut).unwrap();
         let error = open(&log.path(), SMALL, 0, 3).unwrap_err();
-        assert!(
-            matches!(error, WalError::Damaged { lsn: 1..=3, .. }),
-            "cut at {cut}: {error}"
-        );
+        assert!(matches!(error, WalError::Damaged { lsn: 1..=3, .. }), "cut at {cut}: {error}");
         // Refused, and left as it was.
         assert_eq!(std::fs::metadata(log.segment(1)).unwrap().len(), cut);
     }
@@ -115,16 +98,7 @@ fn what_was_cut_never_comes_back() {
     assert_eq!(kept, log.written[..1]);
     assert_eq!(log.wal().recovery().cut.as_ref().unwrap().lsn, 2);
     let body = [9; 40];
-    log.wal()
-        .append(
-            2,
-            &[Entry {
-                lsn: 2,
-                head: b"",
-                body: &body,
-            }],
-        )
-        .unwrap();
+    log.wal().append(2, &[Entry { lsn: 2, head: b"", body: &body }]).unwrap();
     let entries = log.open(0, 2).unwrap();
     assert_eq!(entries, [log.written[0].clone(), (2, body.to_vec())]);
 }
@@ -140,16 +114,7 @@ fn a_cut_within_a_group_keeps_its_good_entries_and_goes_on_in_a_new_segment() {
 
     let kept = log.open(0, 0).unwrap();
     assert_eq!(kept, log.written[..2]);
-    log.wal()
-        .append(
-            2,
-            &[Entry {
-                lsn: 3,
-                head: b"",
-                body: b"new",
-            }],
-        )
-        .unwrap();
+    log.wal().append(2, &[Entry { lsn: 3, head: b"", body: b"new" }]).unwrap();
     for _ in 0..2 {
         let entries = log.open(0, 3).unwrap();
         assert_eq!(entries[..2], log.written[..2]);
@@ -177,10 +142,6 @@ fn a_segment_number_given_twice_does_not_bring_back_the_first_one() {
     log.close();
     let bytes = std::fs::read(log.segment(2)).unwrap();
     let stale_offset = 4096 + 64 + entry_size(3000) as usize;
-    assert_eq!(
-        &bytes[stale_offset..][..3],
-        b"SWG",
-        "the old group was to be there"
-    );
+    assert_eq!(&bytes[stale_offset..][..3], b"SWG", "the old group was to be there");
     assert_eq!(log.open(0, 2).unwrap(), log.written);
 }

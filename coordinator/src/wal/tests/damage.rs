@@ -37,35 +37,15 @@ fn a_bad_entry_before_a_group_that_says_it_was_synced_is_refused() {
     image.restore(&log.path());
 
     let error = open(&log.path(), SMALL, 0, 0).unwrap_err();
-    let WalError::Damaged {
-        path,
-        offset,
-        lsn,
-        proof,
-    } = &error
-    else {
-        panic!("{error}")
-    };
-    assert_eq!(
-        (path, *offset, *lsn),
-        (&log.segment(1), payload_offset(2) as u64 - 16, 2)
-    );
-    assert!(
-        matches!(proof, Proof::Group { synced_lsn: 2, .. }),
-        "{proof}"
-    );
+    let WalError::Damaged { path, offset, lsn, proof } = &error else { panic!("{error}") };
+    assert_eq!((path, *offset, *lsn), (&log.segment(1), payload_offset(2) as u64 - 16, 2));
+    assert!(matches!(proof, Proof::Group { synced_lsn: 2, .. }), "{proof}");
     let message = error.to_string();
-    assert!(
-        message.contains("damaged at byte") && message.contains("`sutra verify "),
-        "{message}"
-    );
+    assert!(message.contains("damaged at byte") && message.contains("`sutra verify "), "{message}");
 
     // It was refused, and nothing was touched: a second look says the same.
     assert_eq!(log.image().files, image.files);
-    assert_eq!(
-        open(&log.path(), SMALL, 0, 0).unwrap_err().to_string(),
-        message
-    );
+    assert_eq!(open(&log.path(), SMALL, 0, 0).unwrap_err().to_string(), message);
     assert_eq!(inspect(&log.path()).unwrap().damage, Some(message));
 }
 
@@ -108,11 +88,7 @@ fn what_the_store_holds_cannot_be_a_torn_tail() {
                 assert!(proof_lsn < 4);
                 assert_eq!(entries, log.written[..3]);
             }
-            Err(WalError::Damaged {
-                lsn: 4,
-                proof: Proof::Store { lsn },
-                ..
-            }) => {
+            Err(WalError::Damaged { lsn: 4, proof: Proof::Store { lsn }, .. }) => {
                 assert!(proof_lsn >= 4);
                 assert_eq!(lsn, proof_lsn);
             }
@@ -137,35 +113,16 @@ fn a_proof_in_a_later_segment_counts() {
     image.files[0].1[4096 + 64 + 16] ^= 1;
     image.restore(&log.path());
     let error = open(&log.path(), SMALL, 0, 0).unwrap_err();
-    let WalError::Damaged {
-        path,
-        lsn: 1,
-        proof,
-        ..
-    } = &error
-    else {
-        panic!("{error}")
-    };
+    let WalError::Damaged { path, lsn: 1, proof, .. } = &error else { panic!("{error}") };
     assert_eq!(*path, log.segment(1));
-    assert!(
-        matches!(proof, Proof::Group { path, .. } if *path == log.segment(2)),
-        "{proof}"
-    );
+    assert!(matches!(proof, Proof::Group { path, .. } if *path == log.segment(2)), "{proof}");
 
     // The first group of the later segment is lost: it is that one that is named.
     let mut image = whole.clone();
     image.files[1].1[4096] ^= 1;
     image.restore(&log.path());
     let error = open(&log.path(), SMALL, 0, 0).unwrap_err();
-    let WalError::Damaged {
-        path,
-        offset: 4096,
-        lsn: 3,
-        ..
-    } = &error
-    else {
-        panic!("{error}")
-    };
+    let WalError::Damaged { path, offset: 4096, lsn: 3, .. } = &error else { panic!("{error}") };
     assert_eq!(*path, log.segment(2));
 
     // The later segment's header is lost, with entries behind it.
@@ -173,15 +130,7 @@ fn a_proof_in_a_later_segment_counts() {
     image.files[1].1[20] ^= 1;
     image.restore(&log.path());
     let error = open(&log.path(), SMALL, 0, 0).unwrap_err();
-    let WalError::Damaged {
-        path,
-        offset: 0,
-        lsn: 3,
-        proof,
-    } = &error
-    else {
-        panic!("{error}")
-    };
+    let WalError::Damaged { path, offset: 0, lsn: 3, proof } = &error else { panic!("{error}") };
     assert_eq!(*path, log.segment(2));
     assert!(matches!(proof, Proof::Header { .. }), "{proof}");
 
@@ -219,10 +168,7 @@ fn damage_in_what_the_store_holds_already_is_told_and_not_refused() {
     let (wal, entries) = open(&log.path(), SMALL, 3, 3).unwrap();
     assert_eq!(entries, log.written[3..]);
     let unneeded = wal.recovery().unneeded.clone().unwrap();
-    assert_eq!(
-        (unneeded.lsn, unneeded.offset),
-        (2, payload_offset(2) as u64 - 16)
-    );
+    assert_eq!((unneeded.lsn, unneeded.offset), (2, payload_offset(2) as u64 - 16));
     drop(wal);
 
     // One needed entry among the lost ones, and it is damage again.
@@ -247,32 +193,18 @@ fn old_bytes_of_a_recycled_segment_prove_nothing() {
     assert!(!spares.is_empty());
     let before_lsn = log.wal().written_lsn();
     let before = inspect(&log.path()).unwrap().segments.len();
-    while inspect(&log.path())
-        .unwrap()
-        .segments
-        .iter()
-        .filter(|seen| seen.entry_count > 0)
-        .count()
+    while inspect(&log.path()).unwrap().segments.iter().filter(|seen| seen.entry_count > 0).count()
         < 2
     {
         log.append(&[900]);
-        assert!(
-            log.wal().written_lsn() < before_lsn + 100,
-            "{before} segments"
-        );
+        assert!(log.wal().written_lsn() < before_lsn + 100, "{before} segments");
     }
-    let last = inspect(&log.path())
-        .unwrap()
-        .segments
-        .into_iter()
-        .rfind(|seen| seen.entry_count > 0);
+    let last =
+        inspect(&log.path()).unwrap().segments.into_iter().rfind(|seen| seen.entry_count > 0);
     let last = last.unwrap();
     log.close();
     let mut bytes = std::fs::read(&last.path).unwrap();
-    let stale_count = bytes[last.used_size as usize..]
-        .iter()
-        .filter(|&&byte| byte != 0)
-        .count();
+    let stale_count = bytes[last.used_size as usize..].iter().filter(|&&byte| byte != 0).count();
     assert!(stale_count > 1000, "this segment was to be a recycled one");
     bytes[4096 + 64 + 16] ^= 1;
     std::fs::write(&last.path, &bytes).unwrap();

@@ -17,16 +17,9 @@ fn after_a_failed_write_nothing_is_accepted() {
     // A descriptor that cannot write stands for a disk that cannot.
     log.wal().current.segment.file = Arc::new(File::open(&path).unwrap());
 
-    let entry = Entry {
-        lsn: 2,
-        head: b"",
-        body: b"lost",
-    };
+    let entry = Entry { lsn: 2, head: b"", body: b"lost" };
     let error = log.wal().append(1, &[entry]).unwrap_err();
-    assert!(
-        matches!(&error, WalError::Write { path: found, .. } if *found == path),
-        "{error}"
-    );
+    assert!(matches!(&error, WalError::Write { path: found, .. } if *found == path), "{error}");
 
     log.wal().current.segment.file = Arc::new(File::options().write(true).open(&path).unwrap());
     for _ in 0..2 {
@@ -55,10 +48,7 @@ fn after_a_failed_sync_nothing_is_acknowledged() {
     // fdatasync refuses a pipe: as good as a disk that is gone.
     let (_reader, writer) = std::io::pipe().unwrap();
     let file = Arc::new(File::from(OwnedFd::from(writer)));
-    log.wal().shared.begin_file(Unsynced {
-        file,
-        path: "the-disk".into(),
-    });
+    log.wal().shared.begin_file(Unsynced { file, path: "the-disk".into() });
 
     let syncer = log.wal().syncer();
     let error = syncer.sync().unwrap_err();
@@ -66,11 +56,7 @@ fn after_a_failed_sync_nothing_is_acknowledged() {
     for _ in 0..2 {
         let error = syncer.clone().sync().unwrap_err();
         assert!(matches!(&error, WalError::Poisoned { reason } if reason.contains("the-disk")));
-        let entry = Entry {
-            lsn: 3,
-            head: b"",
-            body: b"",
-        };
+        let entry = Entry { lsn: 3, head: b"", body: b"" };
         let error = log.wal().append(1, &[entry]).unwrap_err();
         assert!(matches!(error, WalError::Poisoned { .. }), "{error}");
     }

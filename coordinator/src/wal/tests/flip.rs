@@ -28,30 +28,16 @@ fn a_flipped_bit_is_cut_or_refused_and_never_read() {
             flipped.restore(&log.path());
             match open(&log.path(), SMALL, 0, 0) {
                 Ok((wal, entries)) => {
-                    assert!(
-                        is_prefix(&entries, &log.written),
-                        "bit {bit} of byte {offset}"
-                    );
-                    assert!(
-                        entries.len() >= 3,
-                        "bit {bit} of byte {offset}: synced entries lost"
-                    );
+                    assert!(is_prefix(&entries, &log.written), "bit {bit} of byte {offset}");
+                    assert!(entries.len() >= 3, "bit {bit} of byte {offset}: synced entries lost");
                     cut_count += usize::from(entries.len() < log.written.len());
                     if bit == offset % 8 {
                         goes_on(&log.path(), SMALL, wal, 0, &entries);
                     }
                 }
-                Err(WalError::Damaged {
-                    lsn,
-                    offset: place,
-                    proof,
-                    ..
-                }) => {
+                Err(WalError::Damaged { lsn, offset: place, proof, .. }) => {
                     refused_count += 1;
-                    assert!(
-                        place <= offset as u64,
-                        "bit {bit} of byte {offset}: told at {place}"
-                    );
+                    assert!(place <= offset as u64, "bit {bit} of byte {offset}: told at {place}");
                     match proof {
                         Proof::Group { synced_lsn: 3, .. } => assert!((1..=3).contains(&lsn)),
                         Proof::Header { .. } => assert!(offset < 64),
@@ -63,10 +49,7 @@ fn a_flipped_bit_is_cut_or_refused_and_never_read() {
         }
     }
     // Two groups, three entries and their headers on each side.
-    assert!(
-        cut_count > 1000 && refused_count > 2000,
-        "{cut_count} cut, {refused_count} refused"
-    );
+    assert!(cut_count > 1000 && refused_count > 2000, "{cut_count} cut, {refused_count} refused");
 }
 
 #[test]
@@ -94,15 +77,7 @@ fn a_lost_header_of_a_segment_in_use_is_never_an_empty_log() {
     image.restore(&log.path());
     let error = open(&log.path(), SMALL, 0, 0).unwrap_err();
     assert!(
-        matches!(
-            error,
-            WalError::Damaged {
-                offset: 0,
-                lsn: 1,
-                proof: Proof::Header { .. },
-                ..
-            }
-        ),
+        matches!(error, WalError::Damaged { offset: 0, lsn: 1, proof: Proof::Header { .. }, .. }),
         "{error}"
     );
 }

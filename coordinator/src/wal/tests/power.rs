@@ -12,10 +12,8 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, end: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) as usize) % end
     }
 }
@@ -26,16 +24,11 @@ fn cut(synced: &Image, written: &Image, random: &mut Random) -> Image {
     let of = |image: &Image| image.files.iter().cloned().collect::<BTreeMap<_, _>>();
     let (before, after) = (of(synced), of(written));
     // A spare that is gone is what a new segment was made of.
-    let mut spares: Vec<_> = before
-        .iter()
-        .filter(|(name, _)| !after.contains_key(*name))
-        .collect();
+    let mut spares: Vec<_> = before.iter().filter(|(name, _)| !after.contains_key(*name)).collect();
     let mut image = written.clone();
     for (name, bytes) in &mut image.files {
         let old = before.get(name).cloned().unwrap_or_else(|| {
-            let spare = spares
-                .iter()
-                .position(|(_, spare)| spare.len() == bytes.len());
+            let spare = spares.iter().position(|(_, spare)| spare.len() == bytes.len());
             let mut old =
                 spare.map_or(vec![0; bytes.len()], |place| spares.remove(place).1.clone());
             old[..4096].copy_from_slice(&bytes[..4096]);
@@ -60,9 +53,7 @@ fn cuts(seed: u64, round_count: usize, spoil: impl Fn(&mut Image, &mut Random)) 
         let (mut durable_lsn, mut checkpoint_lsn) = (0, 0);
         let mut synced = log.image();
         for _ in 0..random.below(24) {
-            let sizes: Vec<usize> = (0..random.below(4) + 1)
-                .map(|_| random.below(1500))
-                .collect();
+            let sizes: Vec<usize> = (0..random.below(4) + 1).map(|_| random.below(1500)).collect();
             log.append(&sizes);
             if random.below(3) == 0 {
                 durable_lsn = log.sync();

@@ -27,10 +27,7 @@ fn the_log_goes_on_after_each_restart() {
         assert_eq!(log.open(0, 0).unwrap(), log.written);
     }
     let inspection = inspect(&log.path()).unwrap();
-    assert!(
-        inspection.segments.len() > 1,
-        "the log was to span segments"
-    );
+    assert!(inspection.segments.len() > 1, "the log was to span segments");
     assert_eq!((inspection.first_lsn, inspection.last_lsn), (1, 120));
     assert_eq!(inspection.damage, None);
 }
@@ -44,10 +41,8 @@ fn an_entry_that_does_not_fit_moves_to_the_next_segment() {
 
     assert_eq!(log.open(0, 0).unwrap(), log.written);
     let segments = inspect(&log.path()).unwrap().segments;
-    let lsns: Vec<_> = segments
-        .iter()
-        .map(|segment| (segment.first_lsn, segment.last_lsn))
-        .collect();
+    let lsns: Vec<_> =
+        segments.iter().map(|segment| (segment.first_lsn, segment.last_lsn)).collect();
     assert_eq!(lsns[..2], [(1, 1), (2, 4)]);
     assert!(segments.iter().any(|segment| segment.size >= 200_000));
 }
@@ -61,17 +56,7 @@ fn the_largest_frame_fits_into_a_young_log() {
 
     let body = vec![0; PAYLOAD_SIZE_MAX + 1];
     let lsn = log.wal().written_lsn() + 1;
-    let error = log
-        .wal()
-        .append(
-            1,
-            &[Entry {
-                lsn,
-                head: b"",
-                body: &body,
-            }],
-        )
-        .unwrap_err();
+    let error = log.wal().append(1, &[Entry { lsn, head: b"", body: &body }]).unwrap_err();
     assert!(matches!(error, WalError::TooLarge { .. }), "{error}");
     log.append(&[1]); // that was no harm
 }
@@ -88,12 +73,8 @@ fn an_idle_log_is_one_mebibyte_and_a_busy_one_doubles() {
         log.append(&[100_000]);
     }
     log.wal().preparer.settle();
-    let sizes: Vec<u64> = inspect(&log.path())
-        .unwrap()
-        .segments
-        .iter()
-        .map(|segment| segment.size >> 20)
-        .collect();
+    let sizes: Vec<u64> =
+        inspect(&log.path()).unwrap().segments.iter().map(|segment| segment.size >> 20).collect();
     assert_eq!(sizes, [1, 2, 4, 8]);
 }
 
@@ -118,10 +99,7 @@ fn recycled_segments_are_used_again_and_their_old_entries_do_not_return() {
     let entries = log.open(checkpoint_lsn, checkpoint_lsn).unwrap();
     assert_eq!(entries, log.written[checkpoint_lsn as usize..]);
     let error = log.open(0, 0).unwrap_err();
-    assert!(
-        matches!(error, WalError::Damaged { lsn: 1, .. }),
-        "the head is recycled: {error}"
-    );
+    assert!(matches!(error, WalError::Damaged { lsn: 1, .. }), "the head is recycled: {error}");
 }
 
 #[test]
@@ -143,16 +121,7 @@ fn a_store_ahead_of_its_log_numbers_on_from_the_store() {
     assert_eq!(log.wal().written_lsn(), 7);
 
     let lsn = 8;
-    log.wal()
-        .append(
-            2,
-            &[Entry {
-                lsn,
-                head: b"",
-                body: b"x",
-            }],
-        )
-        .unwrap();
+    log.wal().append(2, &[Entry { lsn, head: b"", body: b"x" }]).unwrap();
     assert_eq!(log.open(7, 8).unwrap(), [(8, b"x".to_vec())]);
 }
 
@@ -192,15 +161,7 @@ fn a_live_log_can_be_replayed() {
 fn a_log_behind_the_trait_is_the_same_log() {
     fn story(log: &mut impl Log) {
         log.reserve(1 << 10).unwrap();
-        log.append(
-            1,
-            &[Entry {
-                lsn: 1,
-                head: b"a",
-                body: b"b",
-            }],
-        )
-        .unwrap();
+        log.append(1, &[Entry { lsn: 1, head: b"a", body: b"b" }]).unwrap();
         assert_eq!(log.syncer().sync().unwrap(), log.written_lsn());
         log.recycle(1).unwrap();
         let mut seen = Vec::new();
@@ -224,13 +185,9 @@ fn a_sync_covers_all_that_was_written_in_every_segment() {
     }
     assert_eq!((syncer.durable_lsn(), syncer.written_lsn()), (0, 20));
     let durable_lsns: Vec<u64> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| syncer.clone().sync().unwrap()))
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect()
+        let threads: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| syncer.clone().sync().unwrap())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(durable_lsns, [20; 4]);
     assert_eq!(log.open(0, 20).unwrap(), log.written);
@@ -267,36 +224,13 @@ fn a_log_is_made_once_and_belongs_to_one_store() {
 #[should_panic(expected = "numbered without a gap")]
 fn a_gap_in_the_numbers_is_a_bug_of_the_caller() {
     let mut log = TestLog::new(SMALL);
-    let _ = log.wal().append(
-        1,
-        &[Entry {
-            lsn: 2,
-            head: b"",
-            body: b"",
-        }],
-    );
+    let _ = log.wal().append(1, &[Entry { lsn: 2, head: b"", body: b"" }]);
 }
 
 #[test]
 #[should_panic(expected = "epoch 1 writes after epoch 2")]
 fn a_writer_of_an_earlier_epoch_is_stopped() {
     let mut log = TestLog::new(SMALL);
-    log.wal()
-        .append(
-            2,
-            &[Entry {
-                lsn: 1,
-                head: b"",
-                body: b"",
-            }],
-        )
-        .unwrap();
-    let _ = log.wal().append(
-        1,
-        &[Entry {
-            lsn: 2,
-            head: b"",
-            body: b"",
-        }],
-    );
+    log.wal().append(2, &[Entry { lsn: 1, head: b"", body: b"" }]).unwrap();
+    let _ = log.wal().append(1, &[Entry { lsn: 2, head: b"", body: b"" }]);
 }

@@ -15,14 +15,8 @@ fn preparer(options: Options) -> (tempfile::TempDir, Arc<Shared>, Preparer) {
     let home = home();
     let directory = Arc::new(Directory::open_or_create(&home.path().join("wal")).unwrap());
     let shared = Arc::new(Shared::new(0));
-    let preparer = Preparer::start(
-        directory,
-        STORE_ID,
-        options,
-        Vec::new(),
-        Arc::clone(&shared),
-    )
-    .unwrap();
+    let preparer =
+        Preparer::start(directory, STORE_ID, options, Vec::new(), Arc::clone(&shared)).unwrap();
     (home, shared, preparer)
 }
 
@@ -46,10 +40,7 @@ fn a_full_disk_is_a_typed_error_and_leaves_the_log_working() {
 
 #[test]
 fn a_nearly_full_disk_gives_what_is_needed() {
-    let options = Options {
-        segment_size_max: TOO_LARGE,
-        ..SMALL
-    };
+    let options = Options { segment_size_max: TOO_LARGE, ..SMALL };
     let (_home, _, preparer) = preparer(options);
     preparer.require(1, TOO_LARGE, 10_000).unwrap();
     let segment = preparer.take().unwrap();
@@ -79,11 +70,7 @@ fn an_append_after_a_reserve_needs_no_space() {
         let allocated_size = log.wal().allocated_size();
         let first_lsn = log.wal().written_lsn() + 1;
         let entries: Vec<Entry<'_>> = (first_lsn..first_lsn + count)
-            .map(|lsn| Entry {
-                lsn,
-                head: b"",
-                body: &body,
-            })
+            .map(|lsn| Entry { lsn, head: b"", body: &body })
             .collect();
         // What is prepared ahead afterwards is not needed for this one.
         log.wal().append(1, &entries).unwrap();

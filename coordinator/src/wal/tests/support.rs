@@ -11,27 +11,20 @@ use crate::wal::{Entry, Options, Wal, WalError};
 pub(super) const STORE_ID: [u8; 16] = [0x5a; 16];
 
 /// Segments of two and more pages, so that a few entries fill them.
-pub(super) const SMALL: Options = Options {
-    segment_size_first: 8 << 10,
-    segment_size_max: 64 << 10,
-    distrust_page_cache: false,
-};
+pub(super) const SMALL: Options =
+    Options { segment_size_first: 8 << 10, segment_size_max: 64 << 10, distrust_page_cache: false };
 
 pub(super) type Entries = Vec<(u64, Vec<u8>)>;
 
 /// A payload that no other LSN has, of the given size.
 pub(super) fn payload(lsn: u64, size: usize) -> Vec<u8> {
     let start = lsn.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
-    (0..size)
-        .map(|place| start[place % 8] ^ (place / 8) as u8)
-        .collect()
+    (0..size).map(|place| start[place % 8] ^ (place / 8) as u8).collect()
 }
 
 /// In memory where the machine offers it: the sync of a disk is not what these test.
 pub(super) fn home() -> TempDir {
-    tempfile::tempdir_in("/dev/shm")
-        .or_else(|_| tempfile::tempdir())
-        .unwrap()
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 pub(super) struct TestLog {
@@ -46,12 +39,7 @@ impl TestLog {
     pub(super) fn new(options: Options) -> TestLog {
         let home = home();
         let wal = Wal::create(&home.path().join("wal"), STORE_ID, options).unwrap();
-        TestLog {
-            home,
-            options,
-            wal: Some(wal),
-            written: Vec::new(),
-        }
+        TestLog { home, options, wal: Some(wal), written: Vec::new() }
     }
 
     pub(super) fn path(&self) -> PathBuf {
@@ -69,19 +57,13 @@ impl TestLog {
     /// Appends one group of entries of these sizes.
     pub(super) fn append(&mut self, sizes: &[usize]) {
         let first_lsn = self.wal().written_lsn() + 1;
-        let payloads: Entries = (first_lsn..)
-            .zip(sizes)
-            .map(|(lsn, &size)| (lsn, payload(lsn, size)))
-            .collect();
+        let payloads: Entries =
+            (first_lsn..).zip(sizes).map(|(lsn, &size)| (lsn, payload(lsn, size))).collect();
         let entries: Vec<Entry<'_>> = payloads
             .iter()
             .map(|(lsn, payload)| {
                 let (head, body) = payload.split_at(payload.len().min(5));
-                Entry {
-                    lsn: *lsn,
-                    head,
-                    body,
-                }
+                Entry { lsn: *lsn, head, body }
             })
             .collect();
         self.wal().append(1, &entries).unwrap();
@@ -112,10 +94,7 @@ impl TestLog {
     /// Bytes up to which a segment holds something, found by looking from its end.
     pub(super) fn used_size(&self, sequence: u64) -> usize {
         let bytes = fs::read(self.segment(sequence)).unwrap();
-        bytes
-            .iter()
-            .rposition(|&byte| byte != 0)
-            .map_or(0, |place| place + 1)
+        bytes.iter().rposition(|&byte| byte != 0).map_or(0, |place| place + 1)
     }
 
     pub(super) fn image(&self) -> Image {
@@ -130,17 +109,10 @@ pub(super) fn open(
     proof_lsn: u64,
 ) -> Result<(Wal, Entries), WalError> {
     let mut entries = Entries::new();
-    let wal = Wal::open(
-        path,
-        STORE_ID,
-        options,
-        start_after_lsn,
-        proof_lsn,
-        |lsn, payload| {
-            entries.push((lsn, payload.to_vec()));
-            Ok(())
-        },
-    )?;
+    let wal = Wal::open(path, STORE_ID, options, start_after_lsn, proof_lsn, |lsn, payload| {
+        entries.push((lsn, payload.to_vec()));
+        Ok(())
+    })?;
     Ok((wal, entries))
 }
 
@@ -156,10 +128,7 @@ impl Image {
             .unwrap()
             .map(|entry| {
                 let entry = entry.unwrap();
-                (
-                    entry.file_name().into_string().unwrap(),
-                    fs::read(entry.path()).unwrap(),
-                )
+                (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())
             })
             .collect();
         files.sort();
@@ -192,15 +161,7 @@ pub(super) fn goes_on(
 ) {
     let lsn = wal.written_lsn() + 1;
     let body = b"after the cut";
-    wal.append(
-        2,
-        &[Entry {
-            lsn,
-            head: b"",
-            body,
-        }],
-    )
-    .unwrap();
+    wal.append(2, &[Entry { lsn, head: b"", body }]).unwrap();
     drop(wal);
     let mut expected = kept.clone();
     expected.push((lsn, body.to_vec()));
