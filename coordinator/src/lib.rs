@@ -15,6 +15,7 @@ mod image;
 mod options;
 mod publish;
 mod rebuild;
+mod reconciler;
 mod recovery;
 mod server;
 mod signals;

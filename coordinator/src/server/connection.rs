@@ -9,6 +9,7 @@ use sutra_client::protocol::{ErrorCode, ErrorReply, Inbox};
 use sutra_layout::limits::FRAME_SIZE_MAX;
 
 use super::poll::{Poll, Token};
+use crate::reconciler::Session;
 
 /// A client must have said hello by then.
 const HELLO_DEADLINE: Duration = Duration::from_secs(2);
@@ -18,15 +19,6 @@ const FRAME_DEADLINE: Duration = Duration::from_secs(10);
 const UNREAD_SIZE_MAX: usize = 4 << 20;
 /// Bytes read from one client before the others get their turn.
 const READ_SIZE_MAX: usize = 1 << 20;
-
-/// Who a connection is, once it said hello.
-#[derive(Clone, Debug)]
-pub struct Session {
-    /// The client's uuid.
-    pub client_id: [u8; 16],
-    /// What it calls itself.
-    pub author: String,
-}
 
 /// One client's connection.
 #[derive(Debug)]

@@ -22,16 +22,14 @@ use sutra_layout::limits::CONNECTIONS_MAX;
 use sutra_layout::run_mark::RunMark;
 use sutra_layout::sys;
 
-use crate::apply::Writer;
 use crate::decide::Decider;
 use crate::error::CoordinatorError;
 use crate::options::Options;
-use crate::publish::Publisher;
+use crate::reconciler::Reconciler;
 use crate::recovery::{self, Opened};
 use crate::signals::Signals;
 use crate::store_dir::StoreDir;
 use crate::systemd::Systemd;
-use crate::wal::Wal;
 
 use answers::Answers;
 use connection::Connections;
@@ -78,17 +76,12 @@ struct Server<'a> {
     poll: Poll,
     connections: Connections,
     answers: Answers,
-    writer: Writer,
-    decider: Decider,
-    wal: Wal,
-    publisher: Publisher,
+    reconciler: Reconciler,
     workers: Workers,
     progress: Progress,
-    writer_epoch: u64,
     started_at: u64,
     last_beat: Instant,
     is_stopping: bool,
-    entry_head: Vec<u8>,
 }
 
 impl<'a> Server<'a> {
@@ -98,13 +91,13 @@ impl<'a> Server<'a> {
         listener: UnixListener,
         opened: Opened,
     ) -> Result<Server<'a>, CoordinatorError> {
-        let Opened { writer, wal, publisher, checkpointer, writer_epoch, state } = opened;
         tracing::info!(
-            ?state,
-            lsn = writer.applied_lsn(),
-            epoch = writer_epoch,
+            state = ?opened.state,
+            lsn = opened.writer.applied_lsn(),
+            epoch = opened.writer_epoch,
             "the store is recovered"
         );
+        let (reconciler, checkpointer) = Reconciler::new(opened, Decider::new(options.metric));
         let failed = CoordinatorError::io("the event loop could not be set up");
         let signals =
             Signals::new().map_err(CoordinatorError::io("signals could not be caught"))?;
@@ -112,10 +105,10 @@ impl<'a> Server<'a> {
         let watching = || CoordinatorError::io("a descriptor could not be watched");
         poll.watch(listener.as_fd(), Token::LISTENER).map_err(watching())?;
         poll.watch(signals.as_fd(), Token::SIGNALS).map_err(watching())?;
-        let growth = Arc::clone(writer.image.growth());
-        let workers = Workers::start(wal.syncer(), checkpointer, growth)?;
+        let growth = Arc::clone(reconciler.writer.image.growth());
+        let workers = Workers::start(reconciler.wal.syncer(), checkpointer, growth)?;
         poll.watch(workers.as_fd(), Token::WORKERS).map_err(watching())?;
-        let progress = Progress::new(&wal, &writer.now);
+        let progress = Progress::new(&reconciler.wal, &reconciler.writer.now);
         Ok(Server {
             options,
             dir,
@@ -125,17 +118,12 @@ impl<'a> Server<'a> {
             poll,
             connections: Connections::default(),
             answers: Answers::default(),
-            decider: Decider::new(options.metric),
-            writer,
-            wal,
-            publisher,
+            reconciler,
             workers,
             progress,
-            writer_epoch,
             started_at: sys::clock::now_us(),
             last_beat: Instant::now(),
             is_stopping: false,
-            entry_head: Vec::new(),
         })
     }
 
@@ -152,7 +140,7 @@ impl<'a> Server<'a> {
         }
         self.workers.stop();
         if !matches!(ended, Err(CoordinatorError::Deposed { .. })) {
-            self.writer.image.stop_beating();
+            self.reconciler.writer.image.stop_beating();
         }
         ended
     }
@@ -192,7 +180,7 @@ impl<'a> Server<'a> {
         let now = Instant::now();
         if now - self.last_beat >= BEAT_INTERVAL {
             self.last_beat = now;
-            self.writer.image.beat();
+            self.reconciler.writer.image.beat();
             self.connections.expire(now, &mut self.poll);
         }
         self.systemd.beat(now);
@@ -231,10 +219,12 @@ impl<'a> Server<'a> {
         tracing::info!("stopping");
         self.systemd.stopping("making the store clean");
         self.settle_everything()?;
-        self.answers.resolve(&self.progress.reached(&self.publisher), &mut self.connections);
-        let number = self.publisher.last().commit_seq + 1;
-        let slot = sutra_layout::slot::Slot { commit_seq: number, ..*self.publisher.last() };
-        let clients = self.writer.clients.table();
+        self.answers
+            .resolve(&self.progress.reached(&self.reconciler.publisher), &mut self.connections);
+        let number = self.reconciler.publisher.last().commit_seq + 1;
+        let slot =
+            sutra_layout::slot::Slot { commit_seq: number, ..*self.reconciler.publisher.last() };
+        let clients = self.reconciler.writer.clients.table();
         self.workers.checkpoint_and_wait(slot, clients, true)?;
         self.answers.stopped(&mut self.connections);
         self.connections.send_all_before_close();
@@ -247,10 +237,10 @@ impl<'a> Server<'a> {
         tracing::error!(%error, "stopping without acknowledging anything more");
         if error.is_poisonous() {
             self.dir.mark_poisoned(&error.to_string());
-            let mark = self.writer.image.view().run_mark();
+            let mark = self.reconciler.writer.image.view().run_mark();
             let poisoned = RunMark { flags: mark.flags | RunMark::POISONED, ..mark };
             // The disk may refuse this too; the page cache then holds it until the next boot.
-            let _ = self.writer.image.store_run_mark(poisoned);
+            let _ = self.reconciler.writer.image.store_run_mark(poisoned);
         }
         self.connections.fail_all(&error.to_string());
     }

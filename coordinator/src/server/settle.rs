@@ -104,7 +104,9 @@ impl Server<'_> {
         while let Some(done) = self.workers.try_done()? {
             self.take_done(done)?;
         }
-        while self.wal.appended_size() - self.progress.synced_log_size > UNSYNCED_SIZE_MAX {
+        while self.reconciler.wal.appended_size() - self.progress.synced_log_size
+            > UNSYNCED_SIZE_MAX
+        {
             // The disk is slower than the clients: they wait, as nothing more is read.
             self.ask_for_sync();
             if self.progress.syncing.is_none() {
@@ -113,7 +115,7 @@ impl Server<'_> {
             let done = self.workers.wait()?;
             self.take_done(done)?;
         }
-        self.progress.written_lsn = self.wal.written_lsn();
+        self.progress.written_lsn = self.reconciler.wal.written_lsn();
         if self.options.sync != SyncMode::Always {
             self.progress.acknowledged_lsn = self.progress.written_lsn;
         }
@@ -122,7 +124,8 @@ impl Server<'_> {
         }
         self.publish_if_due()?;
         self.note_used();
-        self.answers.resolve(&self.progress.reached(&self.publisher), &mut self.connections);
+        self.answers
+            .resolve(&self.progress.reached(&self.reconciler.publisher), &mut self.connections);
         Ok(())
     }
 
@@ -133,12 +136,12 @@ impl Server<'_> {
                 let done = self.workers.wait()?;
                 self.take_done(done)?;
             }
-            if self.progress.durable_lsn >= self.wal.written_lsn() {
+            if self.progress.durable_lsn >= self.reconciler.wal.written_lsn() {
                 break;
             }
             self.ask_for_sync();
         }
-        self.progress.written_lsn = self.wal.written_lsn();
+        self.progress.written_lsn = self.reconciler.wal.written_lsn();
         self.publish_now()
     }
 
@@ -160,13 +163,14 @@ impl Server<'_> {
 
     fn is_checkpoint_due(&self) -> bool {
         let progress = &self.progress;
-        if progress.is_checkpointing || progress.checkpoint_lsn >= self.wal.written_lsn() {
+        if progress.is_checkpointing || progress.checkpoint_lsn >= self.reconciler.wal.written_lsn()
+        {
             return false;
         }
         self.answers.flush_wanted(progress.checkpoint_lsn)
-            || self.wal.appended_size() - progress.checkpoint_log_size
+            || self.reconciler.wal.appended_size() - progress.checkpoint_log_size
                 >= self.options.checkpoint_log_size
-            || self.writer.now.records - progress.checkpoint_records
+            || self.reconciler.writer.now.records - progress.checkpoint_records
                 >= self.options.memory_threshold
             || progress.last_checkpoint.elapsed() >= CHECKPOINT_INTERVAL
     }
@@ -176,13 +180,13 @@ impl Server<'_> {
             return;
         }
         if self.is_checkpoint_due() {
-            self.progress.checkpoint_next = Some(self.writer.clients.table());
-            self.progress.checkpoint_log_size = self.wal.appended_size();
-            self.progress.checkpoint_records = self.writer.now.records;
+            self.progress.checkpoint_next = Some(self.reconciler.writer.clients.table());
+            self.progress.checkpoint_log_size = self.reconciler.wal.appended_size();
+            self.progress.checkpoint_records = self.reconciler.writer.now.records;
             self.progress.last_checkpoint = Instant::now();
         }
-        self.progress.syncing = Some(self.writer.now);
-        self.progress.synced_log_size = self.wal.appended_size();
+        self.progress.syncing = Some(self.reconciler.writer.now);
+        self.progress.synced_log_size = self.reconciler.wal.appended_size();
         self.progress.last_sync = Instant::now();
         self.workers.sync();
     }
@@ -195,22 +199,26 @@ impl Server<'_> {
                 let Some(stood) = self.progress.syncing.take() else {
                     return Ok(());
                 };
-                if lsn >= self.writer.applied_lsn() {
+                if lsn >= self.reconciler.writer.applied_lsn() {
                     self.publish_now()?; // nothing came meanwhile, or the sync covered it too
-                } else if stood.published_lsn > self.publisher.last().published_lsn {
+                } else if stood.published_lsn > self.reconciler.publisher.last().published_lsn {
                     self.publish(stood)?;
                 }
                 if let Some(clients) = self.progress.checkpoint_next.take() {
                     self.progress.is_checkpointing = true;
-                    let slot = Slot { durable_lsn: lsn, writer_epoch: self.writer_epoch, ..stood };
-                    let commit_seq = self.publisher.last().commit_seq;
+                    let slot = Slot {
+                        durable_lsn: lsn,
+                        writer_epoch: self.reconciler.writer_epoch,
+                        ..stood
+                    };
+                    let commit_seq = self.reconciler.publisher.last().commit_seq;
                     self.workers.checkpoint(Slot { commit_seq, ..slot }, clients, false);
                 }
             }
             Done::Checkpointed(lsn) => {
                 self.progress.is_checkpointing = false;
                 self.progress.checkpoint_lsn = lsn;
-                self.wal.recycle(lsn)?;
+                self.reconciler.wal.recycle(lsn)?;
             }
         }
         Ok(())
@@ -218,7 +226,8 @@ impl Server<'_> {
 
     /// Publishes what is applied, where that does not wait for a sync.
     fn publish_if_due(&mut self) -> Result<(), CoordinatorError> {
-        let is_new = self.writer.applied_lsn() > self.publisher.last().published_lsn;
+        let is_new =
+            self.reconciler.writer.applied_lsn() > self.reconciler.publisher.last().published_lsn;
         if !is_new || self.options.sync == SyncMode::Always {
             return Ok(()); // the end of the sync publishes
         }
@@ -234,7 +243,7 @@ impl Server<'_> {
     pub(super) fn until_due(&self, _now: Instant) -> Duration {
         let progress = &self.progress;
         let mut until = BEAT_INTERVAL;
-        if self.writer.applied_lsn() > self.publisher.last().published_lsn
+        if self.reconciler.writer.applied_lsn() > self.reconciler.publisher.last().published_lsn
             && self.options.sync != SyncMode::Always
         {
             until = until.min(
@@ -250,8 +259,8 @@ impl Server<'_> {
     }
 
     fn publish_now(&mut self) -> Result<(), CoordinatorError> {
-        if self.writer.applied_lsn() > self.publisher.last().published_lsn {
-            self.publish(self.writer.now)?;
+        if self.reconciler.writer.applied_lsn() > self.reconciler.publisher.last().published_lsn {
+            self.publish(self.reconciler.writer.now)?;
         }
         Ok(())
     }
@@ -262,7 +271,7 @@ impl Server<'_> {
             checkpoint_lsn: self.progress.checkpoint_lsn,
             ..slot
         };
-        self.publisher.publish(&slot, self.options.sync == SyncMode::Always)?;
+        self.reconciler.publisher.publish(&slot, self.options.sync == SyncMode::Always)?;
         self.progress.operations_published = slot.operations;
         self.progress.last_publication = Instant::now();
         Ok(())
@@ -270,10 +279,11 @@ impl Server<'_> {
 
     /// Tells the thread that reserves space how much is in use.
     fn note_used(&self) {
-        let now = &self.writer.now;
-        let growth = self.writer.image.growth();
-        let live =
-            |region| self.writer.image.live_end(region).load(std::sync::atomic::Ordering::Relaxed);
+        let now = &self.reconciler.writer.now;
+        let growth = self.reconciler.writer.image.growth();
+        let live = |region| {
+            self.reconciler.writer.image.live_end(region).load(std::sync::atomic::Ordering::Relaxed)
+        };
         let words = sutra_layout::index::INDEX.segment_words();
         growth.note_used(Region::RECORDS, now.records);
         growth.note_used(Region::COLUMNS, now.concepts);
