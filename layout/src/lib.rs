@@ -15,6 +15,7 @@ pub mod geometry;
 pub mod graph;
 pub mod id;
 pub mod index;
+pub mod index_view;
 pub mod limits;
 pub mod lookup;
 pub mod record;

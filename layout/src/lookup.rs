@@ -11,7 +11,7 @@ use crate::index::{INDEX, find};
 use crate::record::ConceptRecord;
 use crate::slot::Slot;
 use crate::sync::AllFences;
-use crate::version::newest_below;
+use crate::version::{WALK_BUDGET, newest_below};
 use crate::view::View;
 
 /// The newest version in `slot` of the concept filed under (namespace, key), tombstones included,
@@ -26,15 +26,49 @@ pub fn find_concept<'a>(
     if slot.records == 0 {
         return Ok(None);
     }
+    let mut steps_left = WALK_BUDGET;
     let hash = id_hash(view.superblock().hash_seed, namespace, key);
     find(INDEX, &view.id_index(), AllFences, slot.id_index_depth as u32, hash, |ordinal| {
-        let visible = newest_below(ordinal, slot.records, |at| view.record_previous(at))?;
+        let visible = visible_record(view, slot, ordinal, &mut steps_left)?;
         let Some(ordinal) = visible else {
             return Ok(None);
         };
         let record = view.record(ordinal, slot)?;
         let is_same = record.id == *key && record.namespace == namespace;
         Ok(is_same.then_some((ordinal, record)))
+    })
+}
+
+/// Versions that a walk takes one by one before it looks for a shorter way.
+const STEPS_BEFORE_SKIPS: u32 = 32;
+
+/// The newest version at or before record `newest` that is in `slot`.
+///
+/// Above what is published by now, only `previous` may be loaded. Below it, and that is where most
+/// of a long walk lies when the snapshot is an old one, records are final, and their skip pointers
+/// make it logarithmic.
+#[inline]
+fn visible_record(
+    view: &View,
+    slot: &Slot,
+    newest: u64,
+    steps_left: &mut u64,
+) -> Result<Option<u64>, Damage> {
+    let mut steps = 0;
+    let mut published: Option<Slot> = None;
+    newest_below(newest, slot.records, steps_left, |at| {
+        steps += 1;
+        if steps == STEPS_BEFORE_SKIPS {
+            published = view.capture()?;
+        }
+        if let Some(published) = &published
+            && at < published.records
+            && let Some(skip) = view.record(at, published)?.skip.get().checked_sub(1)
+            && skip >= slot.records
+        {
+            return Ok(skip + 1);
+        }
+        view.record_previous(at)
     })
 }
 
@@ -48,9 +82,11 @@ pub fn find_edge<'a>(
     if slot.edges == 0 {
         return Ok(None);
     }
+    let mut steps_left = WALK_BUDGET;
     let hash = edge_hash(view.superblock().hash_seed, source, target, edge_type);
     find(INDEX, &view.edge_index(), AllFences, slot.edge_index_depth as u32, hash, |ordinal| {
-        let visible = newest_below(ordinal, slot.edges, |at| view.edge_previous(at))?;
+        let previous_of = |at| view.edge_previous(at);
+        let visible = newest_below(ordinal, slot.edges, &mut steps_left, previous_of)?;
         let Some(ordinal) = visible else {
             return Ok(None);
         };
@@ -77,7 +113,7 @@ pub fn newest_record<'a>(
         let expected = "a record, as the concept is published";
         return Err(Damage::new(0, "a concept's newest record", word, expected));
     };
-    let Some(ordinal) = newest_below(newest, slot.records, |at| view.record_previous(at))? else {
+    let Some(ordinal) = visible_record(view, slot, newest, &mut { WALK_BUDGET })? else {
         return Ok(None);
     };
     let record = view.record(ordinal, slot)?;

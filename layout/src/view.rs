@@ -20,7 +20,7 @@ use crate::geometry::{
     COMMIT_SEQ_OFFSET, DURABLE_SLOTS_OFFSET, EXTENTS_MAX, HEADER_SIZE, PAGE_SIZE, RING_OFFSET,
     RUN_MARK_OFFSET, Region, SPACES_OFFSET, SUPERBLOCK_OFFSET, Shape,
 };
-use crate::index::{self, INDEX, IndexMemory};
+use crate::index_view::IndexView;
 use crate::limits::VECTOR_SPACES_MAX;
 use crate::record::{self, ConceptRecord};
 use crate::ring::{RING, Ring};
@@ -229,7 +229,7 @@ impl View {
     }
 
     #[inline(always)]
-    fn words_of(
+    pub(crate) fn words_of(
         &self,
         region: Region,
         shape: Shape,
@@ -390,47 +390,12 @@ impl View {
 
     /// The id index.
     pub fn id_index(&self) -> IndexView<'_> {
-        IndexView { view: self, segments: Region::ID_SEGMENTS, directory: Region::ID_DIRECTORY }
+        IndexView::new(self, Region::ID_SEGMENTS, Region::ID_DIRECTORY)
     }
 
     /// The edge index.
     pub fn edge_index(&self) -> IndexView<'_> {
-        IndexView { view: self, segments: Region::EDGE_SEGMENTS, directory: Region::EDGE_DIRECTORY }
-    }
-}
-
-/// An index as it lies in the file.
-#[derive(Clone, Copy, Debug)]
-pub struct IndexView<'a> {
-    view: &'a View,
-    segments: Region,
-    directory: Region,
-}
-
-impl IndexMemory for IndexView<'_> {
-    type Word = AtomicU64;
-    type Error = Damage;
-
-    #[inline(always)]
-    fn directory_word(&self, at: u64) -> Result<&AtomicU64, Damage> {
-        Ok(&self.view.words_of(self.directory, WORD_SHAPE, at, 1)?[0])
-    }
-
-    #[inline(always)]
-    fn line(&self, segment: u64, line: u64) -> Result<&[AtomicU64], Damage> {
-        let at =
-            segment.saturating_mul(INDEX.segment_words()).saturating_add(line * INDEX.line_words);
-        self.view.words_of(self.segments, WORD_SHAPE, at, INDEX.line_words)
-    }
-
-    fn damaged_directory(&self, at: u64, word: u64) -> Damage {
-        let offset = self.view.locate(self.directory, WORD_SHAPE, at).unwrap_or(0);
-        Damage::new(
-            offset,
-            "an index directory word",
-            word,
-            format!("a segment at a depth of at most {}", index::DEPTH_MAX),
-        )
+        IndexView::new(self, Region::EDGE_SEGMENTS, Region::EDGE_DIRECTORY)
     }
 }
 

@@ -272,7 +272,8 @@ impl Story {
         let found =
             index::find(SHAPE, &index, self.fences(), depth.min(global), hash(key), |value| {
                 let previous_of = |at: u64| Ok(shared.previous[at as usize].load());
-                let visible = newest_below(value, count, previous_of).map_err(|_| "damage")?;
+                let visible =
+                    newest_below(value, count, &mut 8, previous_of).map_err(|_| "damage")?;
                 Ok(visible.filter(|ordinal| {
                     shared.records[*ordinal as usize].with(|_| ());
                     keys[*ordinal as usize] == key

@@ -12,13 +12,13 @@ use sutra_layout::geometry::{
     Shape,
 };
 use sutra_layout::index::{INDEX, IndexMemory, IndexRoot, IndexSpace, upsert};
+use sutra_layout::index_view::IndexView;
 use sutra_layout::record::ConceptRecord;
 use sutra_layout::run_mark::RunMark;
 use sutra_layout::slot::{Slot, SpaceCounts};
 use sutra_layout::space::{Metric, Space, SpaceEntry};
 use sutra_layout::symbol::{SymbolTable, encode_symbol};
 use sutra_layout::sync::AllFences;
-use sutra_layout::view::IndexView;
 use sutra_layout::{Damage, U48, View};
 use zerocopy::IntoBytes;
 

@@ -52,8 +52,10 @@ impl Fences for LoomFences {
     }
 }
 
-/// Runs `model` in every way it can happen (with no bound on preemptions: each is through within a
-/// second, and no word is stored to more often than the seven times that loom remembers); what the first bad one shows, or `None` if all are good.
+/// Runs `model` in every way it can happen; what the first bad one shows, or `None` if all are good.
+///
+/// Preemptions are not bounded: all models together take seconds. No word of theirs is stored to
+/// more often than five times, and loom remembers seven stores.
 pub fn violation(model: impl Fn() + Send + Sync + 'static) -> Option<String> {
     let checked = catch_unwind(AssertUnwindSafe(|| loom::model(model)));
     checked.err().map(message)
