@@ -22,6 +22,8 @@ mod signals;
 pub mod store_dir;
 mod symbols;
 mod systemd;
+#[cfg(test)]
+mod tests;
 pub mod wal;
 
 pub use error::CoordinatorError;

@@ -6,8 +6,8 @@ use sutra_layout::Damage;
 use sutra_layout::checksum::{edge_hash, id_hash};
 use sutra_layout::geometry::Region;
 use sutra_layout::index::{INDEX, IndexMemory, IndexRoot, IndexSpace, repair, upsert};
-use sutra_layout::sync::AllFences;
 use sutra_layout::index_view::IndexView;
+use sutra_layout::sync::AllFences;
 
 use super::Writer;
 use crate::error::CoordinatorError;

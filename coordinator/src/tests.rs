@@ -1,0 +1,257 @@
+//! The rules that only the writer's own rooms can show: the same log gives the same truth, and
+//! whatever is derived comes out the same from truth.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use sutra_client::Batch;
+use sutra_client::protocol::{
+    Associate, FrameHeader, FrameKind, HEADER_SIZE, Learn, Level, Request,
+};
+use sutra_layout::adjacency::Entries;
+use sutra_layout::column::{IN_HEAD, OUT_HEAD};
+use sutra_layout::geometry::Region;
+use sutra_layout::id::Id;
+use sutra_layout::lookup::{find_concept, find_edge, newest_record};
+use sutra_layout::run_mark::RunMark;
+use sutra_layout::space::Metric;
+
+use crate::apply::Writer;
+use crate::decide::Decider;
+use crate::options::Options;
+use crate::reconciler::{Reconciler, Session};
+use crate::recovery::{self, State};
+use crate::store_dir::StoreDir;
+
+/// A store open for writing, without sockets.
+struct Rig {
+    reconciler: Reconciler,
+    dir: StoreDir,
+    sequence: u64,
+    state: State,
+}
+
+impl Rig {
+    fn open(path: &Path) -> Rig {
+        let options = Options::new(path);
+        let dir = StoreDir::acquire(path, "test", &options.socket_path()).unwrap();
+        let opened = recovery::open(&dir, &options).unwrap();
+        let state = opened.state;
+        let (reconciler, _) = Reconciler::new(opened, Decider::new(Metric::Cosine));
+        Rig { reconciler, dir, sequence: 0, state }
+    }
+
+    /// Writes one frame; returns the indices of the operations refused.
+    fn write(&mut self, fill: impl FnOnce(&mut Batch)) -> Vec<u32> {
+        let mut batch = Batch::new();
+        fill(&mut batch);
+        self.sequence += 1;
+        let mut frame = Vec::new();
+        batch.encode(1, self.sequence, Level::Durable, &mut frame);
+        let (header, body) = frame.split_first_chunk::<HEADER_SIZE>().unwrap();
+        let header = FrameHeader::parse(header, u32::MAX).unwrap();
+        assert_eq!(header.kind, FrameKind::Write);
+        let Request::Write(write) = Request::decode(header.kind, body).unwrap() else { panic!() };
+        let session = Session { client_id: [7; 16], author: "test".to_owned() };
+        let answer = self.reconciler.write(&session, &write).unwrap();
+        answer.reply.errors.iter().map(|error| error.index).collect()
+    }
+
+    fn writer(&self) -> &Writer {
+        &self.reconciler.writer
+    }
+
+    /// Publishes what is applied.
+    fn publish(&mut self) {
+        let durable_lsn = self.reconciler.wal.syncer().sync().unwrap();
+        let slot = sutra_layout::slot::Slot { durable_lsn, ..self.reconciler.writer.now };
+        self.reconciler.publisher.publish(&slot, true).unwrap();
+    }
+}
+
+fn learn(batch: &mut Batch, id: &str, content: &str, embedding: Option<&[f32]>) {
+    let learn = Learn { id: Id::Text(id), content: Some(content), embedding, ..Learn::default() };
+    batch.learn(&learn).unwrap();
+}
+
+fn associate(batch: &mut Batch, source: &str, target: &str, kind: &str, create_missing: bool) {
+    let associate = Associate {
+        source: Id::Text(source),
+        target: Id::Text(target),
+        kind: kind.into(),
+        create_missing,
+        ..Associate::default()
+    };
+    batch.associate(&associate).unwrap();
+}
+
+/// Writes a little of everything, so that lists have several blocks and the index splits.
+fn write_something(rig: &mut Rig, round: usize) {
+    rig.write(|batch| {
+        for n in 0..300 {
+            let vector = [n as f32 + 1.0, round as f32, 1.0];
+            learn(batch, &format!("c{n}"), &format!("content {n} of round {round}"), Some(&vector));
+        }
+    });
+    rig.write(|batch| {
+        for n in 0..300 {
+            associate(batch, "c0", &format!("c{n}"), "hub", false);
+            associate(batch, &format!("c{n}"), &format!("new{round}-{n}"), "made", true);
+            associate(batch, &format!("c{n}"), "c1", &format!("type{}", n % 7), false);
+        }
+    });
+    let refused = rig.write(|batch| {
+        associate(batch, "c0", "nobody", "hub", false);
+        learn(batch, "wrong", "dimension", Some(&[1.0; 5]));
+        learn(batch, "right", "one", None);
+    });
+    assert_eq!(refused, [0, 1]);
+}
+
+/// Every byte of truth that is applied.
+fn truth_of(writer: &Writer) -> Vec<(&'static str, Vec<u8>)> {
+    let (view, now) = (writer.image.view(), &writer.now);
+    let mut truth = Vec::new();
+    let mut add = |region: Region, count: u64| {
+        let shape = view.shape(region).unwrap();
+        let mut bytes = Vec::new();
+        for ordinal in 0..count {
+            let offset = view.locate(region, shape, ordinal).unwrap();
+            let size = shape.stride.max(8);
+            let words = view.map().words(offset / 8 * 8, size / 8).unwrap();
+            bytes.extend(words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()));
+        }
+        truth.push((region.name(), bytes));
+    };
+    add(Region::RECORDS, now.records);
+    add(Region::EDGES, now.edges);
+    add(Region::CONTENT, now.content_size);
+    add(Region::SYMBOLS, now.symbols_size);
+    add(Region::vectors(0), now.spaces[0].count);
+    add(Region::vector_columns(0), now.spaces[0].count);
+    truth
+}
+
+/// Everything derived, as a look-up sees it.
+fn derived_of(writer: &Writer) -> Vec<(u32, Option<u64>, Vec<(u32, u32)>, Vec<(u32, u32)>)> {
+    let (view, now) = (writer.image.view(), &writer.now);
+    let list = |concept: u32, head: usize| {
+        let head = view.columns(concept).unwrap()[head].load(Ordering::Relaxed);
+        let entries = Entries::new(view, head).map(Result::unwrap);
+        entries
+            .filter(|entry| entry.lives_in(now.edges))
+            .map(|entry| (entry.neighbor, entry.edge))
+            .collect()
+    };
+    (0..now.concepts as u32)
+        .map(|concept| {
+            let (ordinal, record) = newest_record(view, now, concept).unwrap().unwrap();
+            let found = find_concept(view, now, record.namespace, &record.id).unwrap();
+            assert_eq!(found.map(|(ordinal, _)| ordinal), Some(ordinal));
+            (concept, Some(ordinal), list(concept, OUT_HEAD), list(concept, IN_HEAD))
+        })
+        .collect()
+}
+
+#[test]
+fn the_same_log_gives_the_same_truth_and_the_same_derived_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let (live_path, copy_path) = (folder.path().join("live"), folder.path().join("copy"));
+    let mut rig = Rig::open(&live_path);
+    std::fs::create_dir(&copy_path).unwrap();
+    std::fs::copy(live_path.join("storage.dat"), copy_path.join("storage.dat")).unwrap();
+    for round in 0..4 {
+        write_something(&mut rig, round);
+        rig.publish();
+    }
+    let (truth, derived) = (truth_of(rig.writer()), derived_of(rig.writer()));
+    drop(rig);
+
+    // A copy of the file as it was at first, with the whole log: what a replica would do.
+    copy_folder(&live_path.join("wal"), &copy_path.join("wal"));
+    let replica = Rig::open(&copy_path);
+    assert_eq!(replica.state, State::PowerLost);
+    assert_truth(&truth, &truth_of(replica.writer()));
+    assert_eq!(derived, derived_of(replica.writer()));
+}
+
+#[test]
+fn a_tail_that_was_applied_but_not_published_is_applied_again_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let mut rig = Rig::open(&path);
+    write_something(&mut rig, 0);
+    rig.publish();
+    write_something(&mut rig, 1);
+    write_something(&mut rig, 2);
+    let (truth, derived) = (truth_of(rig.writer()), derived_of(rig.writer()));
+    drop(rig); // nothing was published after round 0, as if killed
+
+    let again = Rig::open(&path);
+    assert_eq!(again.state, State::ProcessDied);
+    assert_truth(&truth, &truth_of(again.writer()));
+    assert_eq!(derived, derived_of(again.writer()));
+    let key = (0, 5, 16);
+    assert!(find_edge(again.writer().image.view(), &again.writer().now, key).unwrap().is_some());
+}
+
+#[test]
+fn a_rebuild_from_truth_gives_what_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let mut rig = Rig::open(&path);
+    for round in 0..3 {
+        write_something(&mut rig, round);
+    }
+    rig.publish();
+    let derived = derived_of(rig.writer());
+    let now = rig.writer().now;
+    crate::rebuild::clear_derived(rig.writer().image.view()).unwrap();
+    let writer = &mut rig.reconciler.writer;
+    writer.rebuild_derived().unwrap();
+    assert_eq!(derived_of(writer), derived);
+    assert_eq!((writer.now.concepts, writer.now.edges), (now.concepts, now.edges));
+}
+
+#[test]
+fn a_writer_that_was_replaced_writes_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(&folder.path().join("store"));
+    write_something(&mut rig, 0);
+    let mark = rig.writer().image.view().run_mark();
+    let newer = RunMark { writer_epoch: mark.writer_epoch + 1, ..mark };
+    rig.writer().image.store_run_mark(newer).unwrap();
+    let slot = rig.writer().now;
+    assert!(rig.reconciler.publisher.publish(&slot, false).is_err());
+    assert!(rig.reconciler.publisher.check_epoch().is_err());
+    assert_eq!(rig.dir.storage_path().file_name().unwrap(), "storage.dat");
+}
+
+#[test]
+fn content_that_did_not_change_is_not_stored_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(&folder.path().join("store"));
+    rig.write(|batch| learn(batch, "a", "the same text", None));
+    let size = rig.writer().now.content_size;
+    rig.write(|batch| learn(batch, "a", "the same text", None));
+    assert_eq!(rig.writer().now.content_size, size);
+    assert_eq!(rig.writer().now.records, 2);
+    rig.write(|batch| learn(batch, "a", "another text", None));
+    assert!(rig.writer().now.content_size > size);
+}
+
+fn assert_truth(expected: &[(&'static str, Vec<u8>)], found: &[(&'static str, Vec<u8>)]) {
+    for ((name, expected), (_, found)) in expected.iter().zip(found) {
+        assert_eq!(expected.len(), found.len(), "bytes of {name}");
+        let differs = expected.iter().zip(found).position(|(a, b)| a != b);
+        assert_eq!(differs, None, "first byte of {name} that differs");
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
