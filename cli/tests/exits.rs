@@ -105,3 +105,24 @@ fn a_second_coordinator_is_refused_and_told_the_first() {
     let pid = served.json(&["stats", "store"])["writer_pid"].to_string();
     assert!(second.stderr.contains(&pid), "{second:?} does not name {pid}");
 }
+
+#[test]
+fn damage_is_listed_by_verify_which_ends_with_1() {
+    let served = Served::new(&[]);
+    served.import(r#"{"id": "wolf", "content": "a wild dog"}"#);
+    assert_eq!(served.sutra(&["stop", "store"]).code, 0);
+    assert_eq!(served.sutra(&["verify", "store"]).code, 0);
+
+    // Bytes of the superblock that no reader can do without.
+    let file = served.path("store/storage.dat");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[16..24].fill(0xa5);
+    std::fs::write(&file, bytes).unwrap();
+    let verify = served.sutra(&["verify", "store"]);
+    assert_eq!(verify.code, 1, "{verify:?}");
+    assert!(
+        verify.stdout.contains("BAD  superblock") && verify.stdout.contains("is damaged"),
+        "{verify:?}"
+    );
+    assert_eq!(served.sutra(&["get", "store", "wolf"]).code, 3);
+}
