@@ -20,7 +20,7 @@ use crate::image::Image;
 /// Sets every derived region back to zeros, and forgets what was given out of it.
 pub fn clear_derived(view: &View) -> Result<(), CoordinatorError> {
     let file = view.map().file();
-    for number in (0..Region::KNOWN_END).filter(|number| !Region(*number).is_truth()) {
+    for number in (0..Region::KNOWN_END).filter(|number| Region(*number).is_derived()) {
         let region = Region(number);
         let Some(shape) = view.shape(region) else {
             continue;

@@ -10,8 +10,9 @@ use sutra_layout::view::View;
 /// Every name of the store, and the next number of each table.
 #[derive(Debug)]
 pub struct Symbols {
-    numbers: [HashMap<String, u32>; 4],
-    next: [u32; 4],
+    numbers: [HashMap<String, u32>; 5],
+    next: [u32; 5],
+    times_to_live: HashMap<u32, u64>,
 }
 
 impl Symbols {
@@ -20,6 +21,7 @@ impl Symbols {
         let mut symbols = Symbols {
             numbers: Default::default(),
             next: SymbolTable::ALL.map(SymbolTable::first_number),
+            times_to_live: HashMap::new(),
         };
         for (number, name) in BUILT_IN_TYPES.iter().enumerate() {
             symbols.numbers[SymbolTable::Type as usize].insert((*name).to_owned(), number as u32);
@@ -54,8 +56,17 @@ impl Symbols {
             || (u32::from(number) >= SymbolTable::Type.first_number() && u32::from(number) < own)
     }
 
+    /// How long the concepts of a namespace live unless told otherwise, in microseconds.
+    pub fn time_to_live(&self, namespace: u32) -> Option<u64> {
+        self.times_to_live.get(&namespace).copied().filter(|time| *time > 0)
+    }
+
     /// Notes a name that is in the file now.
     pub fn add(&mut self, table: SymbolTable, number: u32, name: &str) {
+        if table == SymbolTable::TimeToLive {
+            self.times_to_live.insert(number, name.parse().unwrap_or(0));
+            return;
+        }
         self.numbers[table as usize].insert(name.to_owned(), number);
         let next = &mut self.next[table as usize];
         *next = (*next).max(number.saturating_add(1));

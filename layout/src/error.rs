@@ -11,7 +11,7 @@ pub struct Damage(Box<DamageDetail>);
 /// The parts of a [`Damage`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DamageDetail {
-    /// Byte of `storage.dat`.
+    /// Byte of `storage.dat`; 0 where it is known only by what it belongs to.
     pub offset: u64,
     /// The field, in the words of `docs/FORMAT.md`.
     pub what: &'static str,
@@ -38,9 +38,14 @@ impl Damage {
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let DamageDetail { offset, what, found, expected } = &*self.0;
+        f.write_str("damaged")?;
+        // Some damage is known only by what it belongs to; byte 0, the magic, has errors of its own.
+        if *offset != 0 {
+            write!(f, " at byte {offset}")?;
+        }
         write!(
             f,
-            "damaged at byte {offset}: {what} is {found}, expected {expected}; \
+            ": {what} is {found}, expected {expected}; \
              stop the coordinator and run `sutra verify` to list the damage"
         )
     }

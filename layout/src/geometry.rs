@@ -68,14 +68,16 @@ impl Region {
     pub const COLUMNS: Region = Region(10);
     /// [`crate::adjacency`] blocks, in units of 64 bytes. Derived.
     pub const ADJACENCY: Region = Region(11);
+    /// How often and when concepts were used: [`crate::access`]. Neither truth nor derived.
+    pub const ACCESS: Region = Region(28);
     /// Regions with numbers from here on are unknown to this version, and ignorable.
-    pub const KNOWN_END: u8 = 28;
+    pub const KNOWN_END: u8 = 29;
 
     /// Rows of vector space `space`. Truth.
     pub fn vectors(space: usize) -> Region {
         Region(12 + space_number(space))
     }
-    /// Owner and inverse norm of each row. Truth.
+    /// [`crate::vector_column`]s: whose each row is. Truth.
     pub fn vector_columns(space: usize) -> Region {
         Region(16 + space_number(space))
     }
@@ -91,6 +93,11 @@ impl Region {
     /// Whether its bytes are written once and then final.
     pub fn is_truth(self) -> bool {
         matches!(self.0, 0..=5 | 12..=19)
+    }
+
+    /// Whether it can be made anew from truth.
+    pub fn is_derived(self) -> bool {
+        matches!(self.0, 6..=11 | 20..=27)
     }
 
     /// As an index of a table with [`REGIONS_MAX`] rows.
@@ -116,6 +123,7 @@ impl Region {
             16..=19 => "vector columns",
             20..=23 => "vector graph",
             24..=27 => "vector graph levels",
+            28 => "access counts",
             _ => "an unknown region",
         }
     }
@@ -150,9 +158,9 @@ impl Shape {
             2 | 3 => Some(Shape::new(1)),
             4 | 5 => Some(Shape::new(32)),
             6..=9 => Some(Shape::new(8)),
-            10 => Some(Shape::new(32)),
+            10 | 28 => Some(Shape::new(32)),
             11 => Some(Shape::new(64)),
-            16..=19 => Some(Shape::new(8)),
+            16..=19 => Some(Shape::new(32)),
             24..=27 => Some(Shape::new(64)),
             _ => None,
         }

@@ -3,6 +3,7 @@
 //! Nothing here knows sockets, threads or policy. `docs/FORMAT.md` draws the whole file; the byte
 //! table of each struct stands at the top of its module.
 
+pub mod access;
 pub mod adjacency;
 pub mod blob;
 pub mod checksum;
@@ -30,6 +31,7 @@ pub mod sys;
 #[cfg(test)]
 mod table;
 mod u48;
+pub mod vector_column;
 pub mod version;
 pub mod view;
 

@@ -4,9 +4,12 @@
 //! |-------:|-----:|------------|---------|
 //! |      0 |    4 | `checksum` | CRC32C of the rest of the head and the name |
 //! |      4 |    4 | `number`   | what records and edges hold |
-//! |      8 |    1 | `table`    | 0 types, 1 kinds, 2 namespaces, 3 authors |
+//! |      8 |    1 | `table`    | 0 types, 1 kinds, 2 namespaces, 3 authors, 4 times to live |
 //! |      9 |    1 | `size`     | bytes of the name, which follows |
 //! |     10 |    2 | `reserved` | zero |
+//!
+//! A time to live is that of the namespace with its number, in microseconds, written as decimal
+//! digits; the last one counts, and 0 ends it.
 //!
 //! Then the name, UTF-8, then zeros up to a multiple of 4. Entries follow each other; where the
 //! next would straddle extents, it begins with the next extent, and the rest of the old one is
@@ -17,7 +20,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::checksum::checksum;
 use crate::error::Damage;
-use crate::geometry::Shape;
+use crate::geometry::{Region, Shape};
 use crate::slot::Slot;
 use crate::view::View;
 
@@ -50,12 +53,19 @@ pub enum SymbolTable {
     Namespace = 2,
     /// Authors of versions.
     Author = 3,
+    /// How long a namespace's concepts live unless told otherwise.
+    TimeToLive = 4,
 }
 
 impl SymbolTable {
     /// All of them, by number.
-    pub const ALL: [SymbolTable; 4] =
-        [SymbolTable::Type, SymbolTable::Kind, SymbolTable::Namespace, SymbolTable::Author];
+    pub const ALL: [SymbolTable; 5] = [
+        SymbolTable::Type,
+        SymbolTable::Kind,
+        SymbolTable::Namespace,
+        SymbolTable::Author,
+        SymbolTable::TimeToLive,
+    ];
 
     /// The number that the first own name gets.
     pub fn first_number(self) -> u32 {
@@ -127,15 +137,16 @@ pub fn read_symbols(
         let table = SymbolTable::ALL.get(usize::from(head.table)).copied();
         let (Some(table), Ok(text)) = (table, std::str::from_utf8(name)) else {
             return Err(Damage::new(
-                at,
+                view.locate(Region::SYMBOLS, shape, at)?,
                 "a symbol's table",
                 head.table.into(),
-                "0 to 3, and a name in UTF-8",
+                "0 to 4, and a name in UTF-8",
             ));
         };
         if head.checksum != symbol_checksum(&head, name) {
             let expected = symbol_checksum(&head, name);
-            return Err(Damage::new(at, "a symbol's checksum", head.checksum.into(), expected));
+            let offset = view.locate(Region::SYMBOLS, shape, at)?;
+            return Err(Damage::new(offset, "a symbol's checksum", head.checksum.into(), expected));
         }
         visit(table, head.number, text);
         at += symbol_space(text);

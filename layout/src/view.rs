@@ -30,11 +30,12 @@ use crate::space::{Space, SpaceEntry};
 use crate::superblock::{Superblock, SuperblockError, UncheckedSuperblock};
 use crate::sync::AllFences;
 use crate::sys::map::Map;
+use crate::vector_column::VectorColumn;
 
 const RECORD_SHAPE: Shape = Shape::new(128);
 const EDGE_SHAPE: Shape = Shape::new(64);
 const BYTE_SHAPE: Shape = Shape::new(1);
-const WORD_SHAPE: Shape = Shape::new(8);
+const VECTOR_COLUMN_SHAPE: Shape = Shape::new(32);
 const COLUMN_SHAPE: Shape = Shape::new(crate::column::COLUMN_SIZE);
 
 /// Why a file cannot be viewed.
@@ -362,19 +363,33 @@ impl View {
         Ok((rows, shape.stride as usize / 4))
     }
 
-    /// The owner (a concept ordinal) and the inverse norm of a row; 0 for the norm of a zero vector.
+    /// Whose row `ordinal` of a vector space is; it must lie below the slot's count.
     #[inline]
     pub fn vector_column(
         &self,
         space_index: usize,
         ordinal: u64,
         slot: &Slot,
-    ) -> Result<(u32, f32), Damage> {
+    ) -> Result<&VectorColumn, Damage> {
         self.space(space_index)?;
         below("a vector's ordinal", ordinal, slot.spaces[space_index].count)?;
-        let word = &self.words_of(Region::vector_columns(space_index), WORD_SHAPE, ordinal, 1)?[0];
-        let word = word.load(Ordering::Relaxed);
-        Ok((word as u32, f32::from_bits((word >> 32) as u32)))
+        typed(self.truth(Region::vector_columns(space_index), VECTOR_COLUMN_SHAPE, ordinal, 1)?)
+    }
+
+    /// The row of a vector space that a record's version of its concept has, if it has one.
+    #[inline]
+    pub fn row_of(
+        &self,
+        record: &ConceptRecord,
+        space_index: usize,
+        slot: &Slot,
+    ) -> Result<Option<u32>, Damage> {
+        let Some(row) = record.vector.checked_sub(1) else { return Ok(None) };
+        if usize::from(record.space) == space_index {
+            return Ok(Some(row));
+        }
+        let column = self.vector_column(record.space.into(), row.into(), slot)?;
+        Ok(column.rows.get(space_index).and_then(|row| row.checked_sub(1)))
     }
 
     /// The column words of a concept.

@@ -128,7 +128,7 @@ impl Search<'_> {
         let (view, slot) = (self.snapshot.view(), self.snapshot.slot());
         let end = slot.spaces[self.query.space].count;
         let region = Region::vector_columns(self.query.space);
-        let column_shape = Shape::fixed(region).expect("the columns of every space are words");
+        let column_shape = Shape::fixed(region).expect("the columns of every space have one shape");
         let mut best = BinaryHeap::new();
         let mut scores = [0.0; BLOCK_ROWS as usize];
         let mut row = 0;
@@ -143,11 +143,11 @@ impl Search<'_> {
                 let expected = "rows up to the space's count";
                 return Err(Damage::new(0, "a vector space's extent", row, expected));
             }
-            let columns = view.words(region, row, count)?;
+            let columns = view.words(region, row, 4 * count)?;
             let scores = &mut scores[..count as usize];
             self.score(&rows[..count as usize * stride], stride, scores);
-            for (at, (score, column)) in scores.iter().zip(columns).enumerate() {
-                let column = column.load(atomic::Ordering::Relaxed); // final below the watermark
+            for (at, (score, column)) in scores.iter().zip(columns.chunks_exact(4)).enumerate() {
+                let column = column[0].load(atomic::Ordering::Relaxed); // final below the watermark
                 let inverse_norm = f32::from_bits((column >> 32) as u32);
                 let score = match self.space.metric {
                     Metric::Cosine => score * self.factor * inverse_norm,
@@ -204,8 +204,9 @@ impl Search<'_> {
             return Err(Damage::new(0, "the owner of a vector", owner.into(), expected));
         }
         let record = self.snapshot.present_record(owner)?;
-        Ok(record.is_some_and(|record| {
-            u64::from(record.vector) == row + 1 && usize::from(record.space) == self.query.space
-        }))
+        let Some(record) = record else { return Ok(false) };
+        let (view, slot) = (self.snapshot.view(), self.snapshot.slot());
+        let current = view.row_of(record, self.query.space, slot)?;
+        Ok(current.is_some_and(|current| u64::from(current) == row))
     }
 }

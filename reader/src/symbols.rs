@@ -15,7 +15,7 @@ use sutra_layout::view::View;
 pub(crate) struct Symbols {
     /// Bytes of the symbols region read so far.
     read_size: u64,
-    tables: [Arc<Names>; 4],
+    tables: [Arc<Names>; 5],
 }
 
 #[derive(Clone, Debug, Default)]

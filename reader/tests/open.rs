@@ -88,7 +88,7 @@ fn links_pipes_and_directories_are_not_followed_and_not_waited_for() {
 #[test]
 fn a_file_without_read_permission_is_told_as_such() {
     let store = store_of_one();
-    fs::set_permissions(store.file_path(), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(store.file_path(), fs::Permissions::from_mode(0o000)).unwrap();
     match Reader::open(store.path()) {
         Err(error) => assert!(matches!(error, OpenError::NotReadable { .. }), "{error}"),
         // Not through println!, which the test harness keeps to itself.

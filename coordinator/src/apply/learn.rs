@@ -40,7 +40,7 @@ impl Writer {
             record.metadata = U48::new(self.append_blob(metadata.as_bytes())? + 1);
         }
         if let Some((space, values)) = learn.embedding() {
-            record.vector = self.append_vector(space.into(), record.concept_ordinal, values)? + 1;
+            record.vector = self.append_vector(space.into(), &record, values)? + 1;
             record.space = space;
         }
         record.strength = learn.strength.unwrap_or(record.strength);

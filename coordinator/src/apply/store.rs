@@ -6,9 +6,11 @@ use sutra_client::protocol::F32s;
 use sutra_layout::blob::blob_space;
 use sutra_layout::edge::EdgeRecord;
 use sutra_layout::geometry::{Region, Shape};
+use sutra_layout::limits::VECTOR_SPACES_MAX;
 use sutra_layout::record::ConceptRecord;
 use sutra_layout::space::{DEFAULT_M, Metric, Space};
 use sutra_layout::symbol::{SYMBOL_HEAD_SIZE, SymbolTable, encode_symbol};
+use sutra_layout::vector_column::VectorColumn;
 
 use super::Writer;
 use crate::error::CoordinatorError;
@@ -85,11 +87,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Appends a row with its owner, and returns its ordinal in the space.
+    /// Appends a row for the concept of `record`, whose vectors in other spaces stay, and returns
+    /// its ordinal in the space.
     pub(super) fn append_vector(
         &mut self,
         space: usize,
-        owner: u32,
+        record: &ConceptRecord,
         values: F32s<'_>,
     ) -> Result<u32, CoordinatorError> {
         let (rows, columns) = (Region::vectors(space), Region::vector_columns(space));
@@ -104,8 +107,18 @@ impl Writer {
         self.image.store_bytes(rows, shape, ordinal, values.as_bytes())?;
         let norm = values.iter().map(|x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
         let inverse = if norm > 0.0 { (1.0 / norm) as f32 } else { 0.0 };
-        let word = u64::from(owner) | u64::from(inverse.to_bits()) << 32;
-        self.image.store_unit(columns, ordinal, &word)?;
+        let mut current = [0; VECTOR_SPACES_MAX];
+        for (other, row) in current.iter_mut().enumerate() {
+            let known = self.image.view().row_of(record, other, &self.now)?;
+            *row = if other == space { number + 1 } else { known.map_or(0, |row| row + 1) };
+        }
+        let column = VectorColumn {
+            owner: record.concept_ordinal,
+            inverse_norm: inverse,
+            rows: current,
+            reserved: 0,
+        };
+        self.image.store_unit(columns, ordinal, &column)?;
         self.now.spaces[space].count = ordinal + 1;
         Ok(number)
     }

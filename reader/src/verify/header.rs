@@ -4,6 +4,7 @@ use sutra_layout::geometry::Region;
 use sutra_layout::run_mark::RunMark;
 use sutra_layout::slot::Slot;
 
+use super::problem_of;
 use crate::file::{StoreFile, check_slot};
 
 pub(super) fn superblock(file: &StoreFile) -> String {
@@ -18,7 +19,7 @@ pub(super) fn superblock(file: &StoreFile) -> String {
 }
 
 pub(super) fn directory(file: &StoreFile) -> Result<String, String> {
-    let placed = file.check_directory().map_err(|damage| damage.to_string())?;
+    let placed = file.check_directory().map_err(problem_of)?;
     let unknown = placed.iter().filter(|extent| extent.region.0 >= Region::KNOWN_END).count();
     let unknown = match unknown {
         0 => String::new(),
@@ -63,7 +64,7 @@ pub(super) fn durable_slots(file: &StoreFile) -> Result<String, String> {
     let Some((_, newest)) = Slot::newest(&slots) else {
         return Err(format!("none is whole ({detail}); restore storage.dat from a copy"));
     };
-    check_slot(newest).map_err(|damage| damage.to_string())?;
+    check_slot(newest).map_err(problem_of)?;
     Ok(detail)
 }
 
@@ -89,7 +90,7 @@ pub(super) fn newest_slot(file: &StoreFile) -> (Result<String, String>, Option<S
         Ok(slot)
     });
     let newest = match captured {
-        Err(damage) => return (Err(damage.to_string()), durable),
+        Err(damage) => return (Err(problem_of(damage)), durable),
         Ok(ring) => ring.into_iter().chain(durable),
     };
     let Some(slot) = newest.max_by_key(|slot| slot.commit_seq) else {

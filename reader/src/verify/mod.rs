@@ -9,6 +9,9 @@ mod samples;
 
 use std::path::{Path, PathBuf};
 
+use sutra_layout::Damage;
+use sutra_layout::error::DamageDetail;
+
 use crate::error::OpenError;
 use crate::file::StoreFile;
 use crate::reader::{Reader, STORAGE_FILE};
@@ -88,10 +91,26 @@ fn check_file(report: &mut Report, file: &StoreFile) {
     report.push("published slot", result);
     // Without a version to believe, the counts below it mean nothing.
     let Some(slot) = slot else { return };
-    report.push("counts", counts::counts(file, &slot));
+    let counts = counts::counts(file, &slot);
+    let counts_hold = counts.is_ok();
+    report.push("counts", counts);
     report.push("vector spaces", counts::spaces(file, &slot));
     report.push("symbols", counts::symbols(file, &slot));
+    // Samples below counts that do not hold would only repeat it.
+    if !counts_hold {
+        return;
+    }
     report.push("index roots", samples::index_roots(file, &slot));
     report.push("concepts", samples::concepts(file, &slot));
     report.push("associations", samples::associations(file, &slot));
+}
+
+/// Damage in the words of a report: the person runs `sutra verify` already.
+fn problem_of(damage: Damage) -> String {
+    let DamageDetail { offset, what, found, expected } = damage.detail();
+    let place = match offset {
+        0 => String::new(), // a byte that is known only by what it belongs to
+        offset => format!("byte {offset}: "),
+    };
+    format!("{place}{what} is {found}, expected {expected}")
 }

@@ -6,10 +6,11 @@ use sutra_layout::Damage;
 use sutra_layout::adjacency::find_entry;
 use sutra_layout::column::{IN_HEAD, OUT_HEAD};
 use sutra_layout::index::{INDEX, IndexMemory};
+use sutra_layout::index_view::IndexView;
 use sutra_layout::lookup;
 use sutra_layout::slot::Slot;
-use sutra_layout::view::IndexView;
 
+use super::problem_of;
 use crate::file::StoreFile;
 
 /// Places of one kind that are looked at, evenly spread.
@@ -27,10 +28,10 @@ fn sample(count: u64) -> impl Iterator<Item = u64> {
 pub(super) fn index_roots(file: &StoreFile, slot: &Slot) -> Result<String, String> {
     let (id_depth, edge_depth) = (slot.id_index_depth, slot.edge_index_depth);
     if slot.records > 0 {
-        index_root(file.view.id_index(), id_depth).map_err(|damage| damage.to_string())?;
+        index_root(file.view.id_index(), id_depth).map_err(problem_of)?;
     }
     if slot.edges > 0 {
-        index_root(file.view.edge_index(), edge_depth).map_err(|damage| damage.to_string())?;
+        index_root(file.view.edge_index(), edge_depth).map_err(problem_of)?;
     }
     Ok(format!("id index of depth {id_depth}, edge index of depth {edge_depth}"))
 }
@@ -58,13 +59,13 @@ pub(super) fn concepts(file: &StoreFile, slot: &Slot) -> Result<String, String> 
 /// The record is whole, and its concept is found by ordinal and by key, at a version as new.
 fn concept(file: &StoreFile, slot: &Slot, ordinal: u64) -> Result<(), String> {
     let view = &file.view;
-    let text = |damage: Damage| damage.to_string();
-    let record = view.record(ordinal, slot).map_err(text)?;
+    let record = view.record(ordinal, slot).map_err(problem_of)?;
     if !record.is_whole() {
         return Err(format!("record {ordinal} does not have its checksum"));
     }
-    let newest = lookup::newest_record(view, slot, record.concept_ordinal).map_err(text)?;
-    let by_key = lookup::find_concept(view, slot, record.namespace, &record.id).map_err(text)?;
+    let newest = lookup::newest_record(view, slot, record.concept_ordinal).map_err(problem_of)?;
+    let by_key =
+        lookup::find_concept(view, slot, record.namespace, &record.id).map_err(problem_of)?;
     let found = [("concept columns", newest), ("id index", by_key)];
     for (place, found) in found {
         if found.is_none_or(|(newest, _)| newest < ordinal) {
@@ -85,7 +86,7 @@ fn concept(file: &StoreFile, slot: &Slot, ordinal: u64) -> Result<(), String> {
         if let Some(offset) = offset
             && !(is_bare && what == "content")
         {
-            let (head, bytes) = view.blob_with_head(offset, slot).map_err(text)?;
+            let (head, bytes) = view.blob_with_head(offset, slot).map_err(problem_of)?;
             if !head.matches(bytes) {
                 return Err(format!("the {what} of record {ordinal} does not have its checksum"));
             }
@@ -106,13 +107,12 @@ pub(super) fn associations(file: &StoreFile, slot: &Slot) -> Result<String, Stri
 /// The edge is whole, is found by its ends and type, and stands in the lists of both.
 fn association(file: &StoreFile, slot: &Slot, ordinal: u64) -> Result<(), String> {
     let view = &file.view;
-    let text = |damage: Damage| damage.to_string();
-    let edge = view.edge(ordinal, slot).map_err(text)?;
+    let edge = view.edge(ordinal, slot).map_err(problem_of)?;
     if !edge.is_whole() {
         return Err(format!("edge {ordinal} does not have its checksum"));
     }
     let key = (edge.source, edge.target, edge.edge_type);
-    let newest = lookup::find_edge(view, slot, key).map_err(text)?;
+    let newest = lookup::find_edge(view, slot, key).map_err(problem_of)?;
     if newest.is_none_or(|(newest, _)| u64::from(newest) < ordinal) {
         return Err(format!("edge {ordinal} is not found through the edge index"));
     }
@@ -120,8 +120,8 @@ fn association(file: &StoreFile, slot: &Slot, ordinal: u64) -> Result<(), String
         return Ok(()); // it ended an entry and has none
     }
     for (list, end) in [(OUT_HEAD, edge.source), (IN_HEAD, edge.target)] {
-        let head = view.columns(end).map_err(text)?[list].load(Ordering::Relaxed);
-        let entry = find_entry(view, head, ordinal as u32).map_err(text)?;
+        let head = view.columns(end).map_err(problem_of)?[list].load(Ordering::Relaxed);
+        let entry = find_entry(view, head, ordinal as u32).map_err(problem_of)?;
         if entry.is_none() {
             return Err(format!("edge {ordinal} is not in the list of concept {end}"));
         }

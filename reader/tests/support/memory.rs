@@ -9,7 +9,7 @@ use sutra_layout::adjacency::{Block, BlockRef, Entry, find_entry, quantize};
 use sutra_layout::edge::EdgeRecord;
 use sutra_layout::geometry::{HEADER_SIZE, Region, Shape};
 use sutra_layout::index::{INDEX, IndexMemory, IndexSpace};
-use sutra_layout::view::IndexView;
+use sutra_layout::index_view::IndexView;
 use sutra_layout::{Damage, View, column, directory};
 
 pub fn bytes_of<T: zerocopy::IntoBytes + zerocopy::Immutable>(value: &T) -> &[u8] {

@@ -317,7 +317,10 @@ impl Writer {
         let inverse_norm = if norm == 0.0 { 0.0 } else { 1.0 / norm };
         let column = u64::from(owner) | u64::from(inverse_norm.to_bits()) << 32;
         let offset = self.memory.place(Region::vector_columns(space), row, 1);
-        self.put(offset, &column.to_le_bytes());
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&column.to_le_bytes());
+        bytes[8 + 4 * space..][..4].copy_from_slice(&(row as u32 + 1).to_le_bytes());
+        self.put(offset, &bytes);
         self.slot.spaces[space].count += 1;
         row as u32
     }
