@@ -5,10 +5,13 @@ use sutra_layout::limits::{
     CONTENT_SIZE_MAX, FRAME_SIZE_MAX, METADATA_SIZE_MAX, OPERATIONS_PER_FRAME_MAX, SYMBOL_SIZE_MAX,
     VECTOR_DIMENSION_MAX,
 };
+use sutra_layout::space::{MODEL_SIZE_MAX, NAME_SIZE_MAX};
 
 use crate::protocol::associate::{Associate, TypeRef};
 use crate::protocol::learn::Learn;
 use crate::protocol::operation::{OPERATION_SIZE_SIZE, Operations};
+use crate::protocol::settings::{MakeSpace, TimeToLive};
+use crate::protocol::upkeep::{Disassociate, Forget, Reinforce, Touch};
 use crate::protocol::write::{Level, WRITE_PREFIX_SIZE, write_head};
 
 /// The most bytes of operations that one frame can carry.
@@ -100,17 +103,54 @@ impl Batch {
     /// Adds an association, or a new version of one.
     #[inline]
     pub fn associate(&mut self, associate: &Associate<'_>) -> Result<(), BatchError> {
-        for (field, end) in [("source", &associate.source), ("target", &associate.target)] {
-            end.check()?;
-            if *end == Id::Content {
-                return Err(BatchError::MissingId { field });
-            }
-        }
+        named(&associate.source, "source")?;
+        named(&associate.target, "target")?;
         if let TypeRef::Name(name) = associate.kind {
             check("type", name.len(), SYMBOL_SIZE_MAX)?;
         }
         check("properties", associate.properties.map_or(0, str::len), METADATA_SIZE_MAX)?;
         self.add(|namespace, out| associate.encode(namespace, out))
+    }
+
+    /// Adds the forgetting of a concept.
+    pub fn forget(&mut self, forget: &Forget<'_>) -> Result<(), BatchError> {
+        named(&forget.id, "id")?;
+        self.add(|namespace, out| forget.encode(namespace, out))
+    }
+
+    /// Adds the end of associations.
+    pub fn disassociate(&mut self, disassociate: &Disassociate<'_>) -> Result<(), BatchError> {
+        named(&disassociate.source, "source")?;
+        named(&disassociate.target, "target")?;
+        if let Some(TypeRef::Name(name)) = disassociate.kind {
+            check("type", name.len(), SYMBOL_SIZE_MAX)?;
+        }
+        self.add(|namespace, out| disassociate.encode(namespace, out))
+    }
+
+    /// Adds a change of a concept's strength or confidence.
+    pub fn reinforce(&mut self, reinforce: &Reinforce<'_>) -> Result<(), BatchError> {
+        named(&reinforce.id, "id")?;
+        self.add(|namespace, out| reinforce.encode(namespace, out))
+    }
+
+    /// Adds accesses to a concept.
+    pub fn touch(&mut self, touch: &Touch<'_>) -> Result<(), BatchError> {
+        named(&touch.id, "id")?;
+        self.add(|namespace, out| touch.encode(namespace, out))
+    }
+
+    /// Adds the making of a vector space.
+    pub fn make_space(&mut self, space: &MakeSpace<'_>) -> Result<(), BatchError> {
+        check("name", space.name.len(), NAME_SIZE_MAX)?;
+        check("model", space.model.len(), MODEL_SIZE_MAX)?;
+        self.add(|_, out| space.encode(out))
+    }
+
+    /// Adds a namespace's time to live.
+    pub fn time_to_live(&mut self, time_to_live: &TimeToLive<'_>) -> Result<(), BatchError> {
+        check("namespace", time_to_live.namespace.len(), SYMBOL_SIZE_MAX)?;
+        self.add(|_, out| time_to_live.encode(out))
     }
 
     /// How many operations it holds.
@@ -170,6 +210,12 @@ impl Batch {
 }
 
 #[inline]
+/// An id that names a concept which exists.
+fn named(id: &Id<'_>, field: &'static str) -> Result<(), BatchError> {
+    id.check()?;
+    if *id == Id::Content { Err(BatchError::MissingId { field }) } else { Ok(()) }
+}
+
 fn check(field: &'static str, found: usize, limit: usize) -> Result<(), BatchError> {
     match found <= limit {
         true => Ok(()),

@@ -29,5 +29,7 @@ pub use error::ClientError;
 pub use protocol::associate::{Associate, TypeRef};
 pub use protocol::code::{ErrorCode, OperationError, Refusal};
 pub use protocol::learn::Learn;
+pub use protocol::settings::{MakeSpace, TimeToLive};
 pub use protocol::stats::WriterStats;
+pub use protocol::upkeep::{Disassociate, Forget, Reinforce, Touch};
 pub use protocol::write::Level;

@@ -11,6 +11,8 @@
 //! |     44 |    1 | `space_metric`    | its metric |
 //! |     45 |    1 | `author_size`     | bytes of the author's name |
 //! |     46 |    2 | `refusal`         | why the frame as a whole was refused; 0: it was not |
+//! |     48 |    1 | `kind`            | 0 a client's frame, 1 a settling: what was reinforced gets its version |
+//! |     49 |    3 | `reserved`        | zero |
 //!
 //! Then the author's name, then 8 bytes for each rejected operation, ascending: its index (u32), why
 //! (u16), zero (u16); then the operations. Everything that applying needs to come out the same again
@@ -36,9 +38,11 @@ pub struct EntryHead {
     pub space_metric: u8,
     pub author_size: u8,
     pub refusal: U16,
+    pub kind: u8,
+    pub reserved: [u8; 3],
 }
 
-const _: () = assert!(size_of::<EntryHead>() == 48);
+const _: () = assert!(size_of::<EntryHead>() == 52);
 
 /// An operation that is not applied.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -59,6 +63,9 @@ pub struct Entry<'a> {
 }
 
 impl EntryHead {
+    /// The kind of an entry that the coordinator makes before it publishes reinforcements.
+    pub const SETTLING: u8 = 1;
+
     /// Appends head, author and rejected indices: what stands before the operations.
     pub fn encode(&self, author: &str, rejected: &[Rejected], out: &mut Vec<u8>) {
         let head = EntryHead {

@@ -1,6 +1,6 @@
 //! One write, from its frame to the file: decided, logged, applied.
 
-use sutra_client::protocol::{ErrorCode, OperationError, Refusal, Write, WriteReply};
+use sutra_client::protocol::{ErrorCode, OperationError, Operations, Refusal, Write, WriteReply};
 use sutra_layout::sys;
 use zerocopy::little_endian::{U16, U32, U64};
 
@@ -97,6 +97,7 @@ impl Reconciler {
             space_metric: metric,
             author_size: session.author.len() as u8,
             refusal: U16::new(refusal.as_ref().map_or(0, |refusal| refusal.code.number())),
+            ..EntryHead::default()
         };
         self.entry_head.clear();
         head.encode(&session.author, &rejected, &mut self.entry_head);
@@ -124,6 +125,28 @@ impl Reconciler {
         };
         let accepted = if is_refused { 0 } else { decision.accepted as u64 };
         Ok(Answer { lsn, reply, accepted, must_close: false })
+    }
+
+    /// Gives what was reinforced its versions, by a log entry of its own: nothing may be published
+    /// while some wait, for a restart goes on from what is published.
+    pub fn settle(&mut self) -> Result<(), CoordinatorError> {
+        if self.writer.gathered.is_empty() {
+            return Ok(());
+        }
+        let lsn = self.wal.written_lsn() + 1;
+        let head = EntryHead {
+            time: U64::new(sys::clock::now_us()),
+            kind: EntryHead::SETTLING,
+            ..EntryHead::default()
+        };
+        self.entry_head.clear();
+        head.encode("", &[], &mut self.entry_head);
+        self.wal.reserve(entry_size(self.entry_head.len()))?;
+        self.publisher.check_epoch()?;
+        let logged = wal::Entry { lsn, head: &self.entry_head, body: &[] };
+        self.wal.append(self.writer_epoch, &[logged])?;
+        let operations = Operations::new(0, &[]).unwrap_or_else(|_| unreachable!("none is framed"));
+        self.writer.apply(lsn, &Entry { head, author: "", rejected: &[], operations }, &[])
     }
 
     /// The answer to a frame whose number is in the log: what became of it then.

@@ -25,10 +25,10 @@ use sutra_layout::sys;
 use sutra_layout::view::View;
 use zerocopy::IntoBytes;
 
-use crate::apply::{Roots, Writer};
+use crate::apply::{Gathered, Roots, Writer};
 use crate::checkpoint::{Checkpointer, read_clients};
 use crate::clients::Clients;
-use crate::entry::Entry;
+use crate::entry::{Entry, EntryHead};
 use crate::error::CoordinatorError;
 use crate::image::Image;
 use crate::options::Options;
@@ -167,7 +167,8 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
     let mut now = base;
     now.id_index_depth = roots.ids.depth.into();
     now.edge_index_depth = roots.edges.depth.into();
-    let mut writer = Writer { image: image.clone(), now, roots, symbols, clients };
+    let gathered = Gathered::default();
+    let mut writer = Writer { image: image.clone(), now, roots, symbols, clients, gathered };
     let new_mark = RunMark {
         boot_id,
         device: stat.dev(),
@@ -200,7 +201,7 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
             let entry = Entry::decode(payload).map_err(bad)?;
             if lsn > base.published_lsn {
                 writer.apply(lsn, &entry, &[])?;
-            } else {
+            } else if entry.head.kind != EntryHead::SETTLING {
                 writer.clients.note(entry.head.client_id, lsn, entry.outcome());
             }
             Ok(())

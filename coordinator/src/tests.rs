@@ -4,15 +4,16 @@
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use sutra_client::Batch;
 use sutra_client::protocol::{
     Associate, FrameHeader, FrameKind, HEADER_SIZE, Learn, Level, Request,
 };
+use sutra_client::{Batch, Disassociate, Forget, MakeSpace, Reinforce};
 use sutra_layout::adjacency::Entries;
 use sutra_layout::column::{IN_HEAD, OUT_HEAD};
 use sutra_layout::geometry::Region;
 use sutra_layout::id::Id;
 use sutra_layout::lookup::{find_concept, find_edge, newest_record};
+use sutra_layout::record::ConceptRecord;
 use sutra_layout::run_mark::RunMark;
 use sutra_layout::space::Metric;
 
@@ -238,6 +239,126 @@ fn content_that_did_not_change_is_not_stored_again() {
     assert_eq!(rig.writer().now.records, 2);
     rig.write(|batch| learn(batch, "a", "another text", None));
     assert!(rig.writer().now.content_size > size);
+}
+
+fn forget(batch: &mut Batch, id: &str) {
+    batch.forget(&Forget { id: Id::Text(id), if_lsn: None }).unwrap();
+}
+
+fn reinforce(batch: &mut Batch, id: &str, strength: f32) {
+    let (strength, id) = (Some(strength), Id::Text(id));
+    batch.reinforce(&Reinforce { id, strength, confidence: None, if_lsn: None }).unwrap();
+}
+
+/// The newest version of a concept of the default namespace.
+fn record_of(rig: &Rig, id: &str) -> ConceptRecord {
+    let (view, now) = (rig.writer().image.view(), &rig.writer().now);
+    *find_concept(view, now, 0, &Id::Text(id).key("", "")).unwrap().unwrap().1
+}
+
+#[test]
+fn a_concept_that_is_forgotten_and_learnt_again_starts_without_associations() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(&folder.path().join("store"));
+    write_something(&mut rig, 0);
+    let before = rig.writer().now;
+    assert!(rig.write(|batch| forget(batch, "c0")).is_empty());
+    let now = rig.writer().now;
+    assert_eq!(now.concepts_live, before.concepts_live - 1);
+    assert!(record_of(&rig, "c0").is_tombstone());
+    let c0 = record_of(&rig, "c0").concept_ordinal;
+    assert_eq!(rig.writer().live_edge_count(c0).unwrap(), 0);
+    assert_eq!(rig.write(|batch| associate(batch, "c0", "c1", "hub", false)), [0]);
+    assert_eq!(rig.write(|batch| forget(batch, "c0")), [0]);
+
+    rig.write(|batch| learn(batch, "c0", "anew", None));
+    assert_eq!(record_of(&rig, "c0").vector, 0);
+    assert_eq!(rig.writer().live_edge_count(c0).unwrap(), 0);
+    let (truth, derived) = (truth_of(rig.writer()), derived_of(rig.writer()));
+    drop(rig);
+    let again = Rig::open(&folder.path().join("store"));
+    assert_truth(&truth, &truth_of(again.writer()));
+    assert_eq!(derived, derived_of(again.writer()));
+}
+
+#[test]
+fn one_frame_sees_its_own_operations_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(&folder.path().join("store"));
+    let refused = rig.write(|batch| {
+        associate(batch, "a", "b", "t", true);
+        forget(batch, "a");
+        associate(batch, "a", "b", "t", false); // 2: a is gone
+        learn(batch, "a", "back", None);
+        let again = Associate {
+            source: Id::Text("a"),
+            target: Id::Text("b"),
+            kind: "t".into(),
+            if_absent: true,
+            ..Associate::default()
+        };
+        batch.associate(&again).unwrap();
+        batch.associate(&again).unwrap(); // 5: it is there now
+        let end =
+            Disassociate { source: Id::Text("a"), target: Id::Text("b"), kind: None, if_lsn: None };
+        batch.disassociate(&end).unwrap();
+        batch.disassociate(&end).unwrap(); // 7: nothing is left
+        batch.associate(&again).unwrap();
+    });
+    assert_eq!(refused, [2, 5, 7]);
+    assert_eq!(rig.writer().now.edges_live, 1);
+}
+
+#[test]
+fn reinforcements_between_two_publications_become_one_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let mut rig = Rig::open(&path);
+    rig.write(|batch| {
+        let learn = Learn {
+            id: Id::Text("a"),
+            content: Some("x"),
+            strength: Some(0.5),
+            ..Learn::default()
+        };
+        batch.learn(&learn).unwrap();
+    });
+    for _ in 0..10 {
+        rig.write(|batch| reinforce(batch, "a", 0.01));
+    }
+    assert_eq!(rig.writer().now.records, 1);
+    rig.reconciler.settle().unwrap();
+    assert_eq!(rig.writer().now.records, 2);
+    assert!((record_of(&rig, "a").strength - 0.6).abs() < 1e-5);
+    rig.publish();
+    rig.write(|batch| reinforce(batch, "a", 1.0));
+    drop(rig); // killed before that became a version
+
+    let mut again = Rig::open(&path);
+    again.reconciler.settle().unwrap();
+    assert_eq!(record_of(&again, "a").strength, 1.0);
+    assert_eq!(record_of(&again, "a").version, 3);
+}
+
+#[test]
+fn a_concept_keeps_its_vector_of_each_space() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(&folder.path().join("store"));
+    rig.write(|batch| learn(batch, "a", "x", Some(&[1.0, 2.0])));
+    let made = MakeSpace { name: "new", model: "m", dimension: 3, metric: Metric::Dot };
+    assert!(rig.write(|batch| batch.make_space(&made).unwrap()).is_empty());
+    assert!(rig.write(|batch| batch.make_space(&made).unwrap()).is_empty());
+    rig.write(|batch| {
+        let values = Some(&[1.0, 2.0, 3.0][..]);
+        let learn = Learn { id: Id::Text("a"), embedding: values, space: 1, ..Learn::default() };
+        batch.learn(&learn).unwrap();
+    });
+    let record = record_of(&rig, "a");
+    let (view, now) = (rig.writer().image.view(), &rig.writer().now);
+    for space in 0..2 {
+        let row = view.row_of(&record, space, now).unwrap().unwrap();
+        assert_eq!(view.vector(space, row.into(), now).unwrap().len(), 2 + space);
+    }
 }
 
 fn assert_truth(expected: &[(&'static str, Vec<u8>)], found: &[(&'static str, Vec<u8>)]) {

@@ -72,6 +72,10 @@ impl Metric {
     }
 }
 
+/// Bytes of a space's name.
+pub const NAME_SIZE_MAX: usize = 64;
+/// Bytes of a model's name.
+pub const MODEL_SIZE_MAX: usize = 128;
 /// Links of a graph node on its upper levels, unless a space says otherwise.
 pub const DEFAULT_M: u16 = 16;
 

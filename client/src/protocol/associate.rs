@@ -116,10 +116,7 @@ impl Associate<'_> {
         }
         put_id(out, &self.source);
         put_id(out, &self.target);
-        match self.kind {
-            TypeRef::Name(name) => put_string(out, name),
-            TypeRef::Number(number) => out.extend_from_slice(&number.to_le_bytes()),
-        }
+        put_type(out, self.kind);
         for number in [self.confidence, self.weight].into_iter().flatten() {
             out.extend_from_slice(&number.to_le_bytes());
         }
@@ -135,10 +132,7 @@ impl Associate<'_> {
     fn present(&self, namespace: &str) -> u32 {
         let bit = |is: bool, bit: u32| if is { bit } else { 0 };
         bit(!namespace.is_empty(), NAMESPACE)
-            | match self.kind {
-                TypeRef::Name(_) => TYPE_NAME,
-                TypeRef::Number(_) => TYPE_NUMBER,
-            }
+            | type_bits(self.kind, TYPE_NAME, TYPE_NUMBER)
             | bit(self.confidence.is_some(), CONFIDENCE)
             | bit(self.weight.is_some(), WEIGHT)
             | bit(self.properties.is_some(), PROPERTIES)
@@ -178,7 +172,7 @@ impl<'a> AssociateOp<'a> {
             namespace: if has(NAMESPACE) { fields.symbol("namespace")? } else { "" },
             source: end(&mut fields, "source")?,
             target: end(&mut fields, "target")?,
-            kind: kind(&mut fields, has(TYPE_NAME), has(TYPE_NUMBER))?,
+            kind: type_of(&mut fields, has(TYPE_NAME), has(TYPE_NUMBER))?,
             confidence: has(CONFIDENCE).then(|| fields.unit("confidence")).transpose()?,
             weight: has(WEIGHT).then(|| fields.finite("weight")).transpose()?,
             properties: has(PROPERTIES)
@@ -195,14 +189,36 @@ impl<'a> AssociateOp<'a> {
     }
 }
 
-fn end<'a>(fields: &mut Fields<'a>, field: &'static str) -> Result<Id<'a>, Fault> {
+/// The presence bit of a type: one for a name, one for a number.
+#[inline]
+pub(crate) fn type_bits(kind: TypeRef<'_>, by_name: u32, by_number: u32) -> u32 {
+    match kind {
+        TypeRef::Name(_) => by_name,
+        TypeRef::Number(_) => by_number,
+    }
+}
+
+/// Appends a type as its presence bit says.
+#[inline]
+pub(crate) fn put_type(out: &mut Vec<u8>, kind: TypeRef<'_>) {
+    match kind {
+        TypeRef::Name(name) => put_string(out, name),
+        TypeRef::Number(number) => out.extend_from_slice(&number.to_le_bytes()),
+    }
+}
+
+pub(crate) fn end<'a>(fields: &mut Fields<'a>, field: &'static str) -> Result<Id<'a>, Fault> {
     match fields.id(field)? {
         Id::Content => Err(Fault::new(ErrorCode::InvalidId, 0, field)),
         id => Ok(id),
     }
 }
 
-fn kind<'a>(fields: &mut Fields<'a>, by_name: bool, by_number: bool) -> Result<TypeRef<'a>, Fault> {
+pub(crate) fn type_of<'a>(
+    fields: &mut Fields<'a>,
+    by_name: bool,
+    by_number: bool,
+) -> Result<TypeRef<'a>, Fault> {
     let invalid = Err(Fault::new(ErrorCode::InvalidType, 0, "type"));
     match (by_name, by_number) {
         (true, false) => match fields.symbol("type")? {

@@ -67,11 +67,17 @@ pub enum ErrorCode {
     /// A strength or confidence outside 0 to 1, or a weight that is not finite.
     #[error("the number is out of range; strength and confidence are 0 to 1, a weight is finite")]
     InvalidNumber = 19,
+    /// No association that was to be ended is there.
+    #[error("no such association")]
+    UnknownAssociation = 20,
+    /// What was to be made exists and is another; `detail` is its number.
+    #[error("it exists already, and is another")]
+    Exists = 21,
 }
 
 impl ErrorCode {
     /// Every code, by number from 1.
-    pub const ALL: [ErrorCode; 19] = [
+    pub const ALL: [ErrorCode; 21] = [
         ErrorCode::UnknownConcept,
         ErrorCode::DimensionMismatch,
         ErrorCode::InvalidVector,
@@ -91,6 +97,8 @@ impl ErrorCode {
         ErrorCode::NamespaceMismatch,
         ErrorCode::Internal,
         ErrorCode::InvalidNumber,
+        ErrorCode::UnknownAssociation,
+        ErrorCode::Exists,
     ];
 
     /// The number that crosses the socket.

@@ -25,7 +25,9 @@ pub mod inbox;
 pub mod learn;
 pub mod operation;
 pub mod reply;
+pub mod settings;
 pub mod stats;
+pub mod upkeep;
 pub mod wire;
 pub mod write;
 
@@ -37,6 +39,8 @@ pub use inbox::Inbox;
 pub use learn::{Learn, LearnOp};
 pub use operation::{Operation, Operations};
 pub use reply::{ErrorReply, Reply, WaitReply, WriteReply, encode_stop_reply};
+pub use settings::{MakeSpace, TimeToLive};
 pub use stats::WriterStats;
+pub use upkeep::{Disassociate, Forget, Reinforce, Touch};
 pub use wire::F32s;
 pub use write::{Level, Request, Wait, Write};

@@ -16,6 +16,11 @@ use sutra_layout::limits::{ID_SIZE_MAX, SYMBOL_SIZE_MAX};
 use super::associate::AssociateOp;
 use super::code::{ErrorCode, Fault, ProtocolError};
 use super::learn::LearnOp;
+use super::settings::{MakeSpace, OPCODE_MAKE_SPACE, OPCODE_TIME_TO_LIVE, TimeToLive};
+use super::upkeep::{
+    Disassociate, Forget, OPCODE_DISASSOCIATE, OPCODE_FORGET, OPCODE_REINFORCE, OPCODE_TOUCH,
+    Reinforce, Touch,
+};
 use super::wire::{Fields, Short};
 use super::write::check_operation_count;
 
@@ -33,6 +38,18 @@ pub enum Operation<'a> {
     Learn(LearnOp<'a>),
     /// Make an association, or a new version of one.
     Associate(AssociateOp<'a>),
+    /// Forget a concept of a namespace.
+    Forget(&'a str, Forget<'a>),
+    /// End associations of a namespace.
+    Disassociate(&'a str, Disassociate<'a>),
+    /// Make a concept of a namespace stronger or weaker.
+    Reinforce(&'a str, Reinforce<'a>),
+    /// Count accesses to a concept of a namespace.
+    Touch(&'a str, Touch<'a>),
+    /// Make a vector space.
+    MakeSpace(MakeSpace<'a>),
+    /// Set a namespace's time to live.
+    TimeToLive(TimeToLive<'a>),
     /// An opcode that this version does not know: refuse it with [`ErrorCode::Unsupported`].
     Unsupported(u8),
 }
@@ -44,6 +61,16 @@ impl<'a> Operation<'a> {
         match fields.u8("opcode")? {
             OPCODE_LEARN => LearnOp::decode(fields).map(Operation::Learn),
             OPCODE_ASSOCIATE => AssociateOp::decode(fields).map(Operation::Associate),
+            OPCODE_FORGET => Forget::decode(fields).map(|(n, op)| Operation::Forget(n, op)),
+            OPCODE_DISASSOCIATE => {
+                Disassociate::decode(fields).map(|(n, op)| Operation::Disassociate(n, op))
+            }
+            OPCODE_REINFORCE => {
+                Reinforce::decode(fields).map(|(n, op)| Operation::Reinforce(n, op))
+            }
+            OPCODE_TOUCH => Touch::decode(fields).map(|(n, op)| Operation::Touch(n, op)),
+            OPCODE_MAKE_SPACE => MakeSpace::decode(fields).map(Operation::MakeSpace),
+            OPCODE_TIME_TO_LIVE => TimeToLive::decode(fields).map(Operation::TimeToLive),
             other => Ok(Operation::Unsupported(other)),
         }
     }

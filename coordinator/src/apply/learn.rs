@@ -46,7 +46,7 @@ impl Writer {
         record.strength = learn.strength.unwrap_or(record.strength);
         record.confidence = learn.confidence.unwrap_or(record.confidence);
         record.kind = kind.unwrap_or(record.kind);
-        record.expires_at = learn.expires_at.unwrap_or(record.expires_at);
+        record.expires_at = self.expiry_of(context, learn, &record);
         record.created_at = learn.created_at.unwrap_or(record.created_at);
         let is_new = newest.is_none_or(|(_, old)| old.is_tombstone());
         self.append_record(record)?;
@@ -68,6 +68,18 @@ impl Writer {
             _ => find_concept(view, &self.now, namespace, key)?
                 .map(|(ordinal, record)| (ordinal, *record)),
         })
+    }
+
+    /// When a version expires: as given; else after its namespace's time to live; else as before,
+    /// unless that is over, for it was learnt anew.
+    fn expiry_of(&self, context: Context, learn: &LearnOp<'_>, record: &ConceptRecord) -> u64 {
+        let time_to_live = self.symbols.time_to_live(record.namespace);
+        let before = Some(record.expires_at).filter(|at| *at > context.time);
+        learn
+            .expires_at
+            .or(time_to_live.map(|time| context.time.saturating_add(time)))
+            .or(before)
+            .unwrap_or(0)
     }
 
     /// An empty concept for an association's missing end. Returns its ordinal.
@@ -125,8 +137,8 @@ impl Writer {
 
     /// The version after `old`, which is record `ordinal`: it keeps what is not given anew, unless
     /// the concept was forgotten.
-    fn next_version(
-        &self,
+    pub(super) fn next_version(
+        &mut self,
         context: Context,
         ordinal: u64,
         old: &ConceptRecord,
@@ -152,6 +164,11 @@ impl Writer {
                 flags: ConceptRecord::flags_of(old.id_form()),
                 ..ConceptRecord::default()
             };
+        }
+        if let Some(reinforced) = self.gathered.take(old.concept_ordinal)
+            && !old.is_tombstone()
+        {
+            (record.strength, record.confidence) = (reinforced.strength, reinforced.confidence);
         }
         record.skip = U48::new(skip_of((ordinal, old.version), jump_of) + 1);
         record.previous = ordinal + 1;

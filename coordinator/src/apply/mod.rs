@@ -11,17 +11,20 @@ mod adjacency;
 mod associate;
 mod indexes;
 mod learn;
+mod removal;
 mod store;
+mod upkeep;
 
 use sutra_client::protocol::Operation;
 use sutra_layout::slot::Slot;
 
 use crate::clients::Clients;
-use crate::entry::Entry;
+use crate::entry::{Entry, EntryHead};
 use crate::error::CoordinatorError;
 use crate::image::Image;
 use crate::symbols::Symbols;
 pub use indexes::Roots;
+pub use upkeep::Gathered;
 
 /// The state of the one writer: the file, and what is applied to it so far.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub struct Writer {
     pub symbols: Symbols,
     /// Highest sequence by client.
     pub clients: Clients,
+    /// What is applied and waits for its version.
+    pub gathered: Gathered,
 }
 
 /// What deciding already found out about an operation, so that applying need not look again.
@@ -81,6 +86,16 @@ impl Writer {
             match operation.map_err(|fault| bad(format!("operation {index}: {fault}")))? {
                 Operation::Learn(learn) => self.learn(context, &learn, found)?,
                 Operation::Associate(associate) => self.associate(context, &associate, found)?,
+                Operation::Forget(namespace, forget) => self.forget(context, namespace, &forget)?,
+                Operation::Disassociate(namespace, disassociate) => {
+                    self.disassociate(context, namespace, &disassociate)?;
+                }
+                Operation::Reinforce(namespace, reinforce) => {
+                    self.reinforce(context, namespace, &reinforce)?;
+                }
+                Operation::Touch(namespace, touch) => self.touch(context, namespace, &touch)?,
+                Operation::MakeSpace(space) => self.make_named_space(&space, lsn)?,
+                Operation::TimeToLive(time_to_live) => self.set_time_to_live(&time_to_live)?,
                 Operation::Unsupported(code) => {
                     return Err(bad(format!(
                         "operation {index} has opcode {code}, which this version does not know"
@@ -89,7 +104,12 @@ impl Writer {
             }
             self.now.operations += 1;
         }
-        self.clients.note(entry.head.client_id, lsn, entry.outcome());
+        self.store_touched(lsn)?;
+        if entry.head.kind == EntryHead::SETTLING {
+            self.settle(lsn, context.time)?;
+        } else {
+            self.clients.note(entry.head.client_id, lsn, entry.outcome());
+        }
         self.now.published_lsn = lsn;
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use sutra_client::protocol::F32s;
+use sutra_client::protocol::{F32s, MakeSpace, TimeToLive};
 use sutra_layout::blob::blob_space;
 use sutra_layout::edge::EdgeRecord;
 use sutra_layout::geometry::{Region, Shape};
@@ -42,6 +42,25 @@ impl Writer {
             limit: table.number_max().into(),
         };
         let number = self.symbols.next(table).ok_or(limit)?;
+        self.append_symbol(table, number, name)?;
+        Ok(number)
+    }
+
+    /// How long the concepts of a namespace live unless told otherwise, from now on.
+    pub(super) fn set_time_to_live(
+        &mut self,
+        time_to_live: &TimeToLive<'_>,
+    ) -> Result<(), CoordinatorError> {
+        let namespace = self.intern(SymbolTable::Namespace, time_to_live.namespace)?;
+        self.append_symbol(SymbolTable::TimeToLive, namespace, &time_to_live.time_us.to_string())
+    }
+
+    fn append_symbol(
+        &mut self,
+        table: SymbolTable,
+        number: u32,
+        name: &str,
+    ) -> Result<(), CoordinatorError> {
         let bytes = encode_symbol(table, number, name);
         let end = self.now.symbols_size;
         let at = fit(Region::SYMBOLS, BYTES, end, bytes.len() as u64)?;
@@ -49,17 +68,37 @@ impl Writer {
         if at > end {
             // Who reads on from `end` must find no head there.
             let zeros = (at - end).min(SYMBOL_HEAD_SIZE) as usize;
-            self.image.store_bytes(
-                Region::SYMBOLS,
-                BYTES,
-                end,
-                &[0; SYMBOL_HEAD_SIZE as usize][..zeros],
-            )?;
+            let zeros = &[0; SYMBOL_HEAD_SIZE as usize][..zeros];
+            self.image.store_bytes(Region::SYMBOLS, BYTES, end, zeros)?;
         }
         self.image.store_bytes(Region::SYMBOLS, BYTES, at, &bytes)?;
         self.now.symbols_size = at + bytes.len() as u64;
         self.symbols.add(table, number, name);
-        Ok(number)
+        Ok(())
+    }
+
+    /// Makes a named vector space, unless there is one of that name.
+    pub(super) fn make_named_space(
+        &mut self,
+        made: &MakeSpace<'_>,
+        lsn: u64,
+    ) -> Result<(), CoordinatorError> {
+        let count = self.now.spaces_count as usize;
+        for index in 0..count {
+            if self.image.view().space(index)?.name == made.name {
+                return Ok(());
+            }
+        }
+        let space = Space {
+            dimension: made.dimension as usize,
+            metric: made.metric,
+            m: DEFAULT_M.into(),
+            name: made.name.to_owned(),
+            model: made.model.to_owned(),
+        };
+        self.image.store_space(count, &space, lsn)?;
+        self.now.spaces_count = count as u64 + 1;
+        Ok(())
     }
 
     /// Makes the default vector space.

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use sutra_client::protocol::{ErrorCode, ErrorReply, Inbox};
 use sutra_layout::limits::FRAME_SIZE_MAX;
 
@@ -33,6 +35,8 @@ pub struct Connection {
     sent: usize,
     /// Who it is, after its hello.
     pub session: Option<Session>,
+    /// The process and user at the other end, from the system; 0 if it does not tell.
+    pub peer: (u32, u32),
     opened_at: Instant,
     /// When the frame that is incomplete in the inbox began.
     frame_begun_at: Option<Instant>,
@@ -137,6 +141,8 @@ impl Connections {
     pub fn add(&mut self, stream: UnixStream, poll: &mut Poll) -> io::Result<()> {
         use std::os::fd::AsFd;
         stream.set_nonblocking(true)?;
+        let credentials = getsockopt(&stream, PeerCredentials).ok();
+        let peer = credentials.map_or((0, 0), |peer| (peer.pid().cast_unsigned(), peer.uid()));
         let token = Token(self.next);
         self.next += 1;
         poll.watch(stream.as_fd(), token)?;
@@ -147,6 +153,7 @@ impl Connections {
             out: Vec::new(),
             sent: 0,
             session: None,
+            peer,
             opened_at: Instant::now(),
             frame_begun_at: None,
             watches: (true, false),

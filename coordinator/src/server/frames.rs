@@ -128,7 +128,8 @@ impl Server<'_> {
             published_lsn: self.reconciler.publisher.last().published_lsn,
         };
         reply.encode(request_id, &mut connection.out);
-        let author = hello.author.to_owned();
+        let (pid, uid) = connection.peer;
+        let author = format!("{} (pid {pid}, uid {uid})", hello.author);
         connection.session = Some(Session { client_id: hello.client_id, author });
         Ok(())
     }

@@ -108,7 +108,7 @@ impl Server<'_> {
             > UNSYNCED_SIZE_MAX
         {
             // The disk is slower than the clients: they wait, as nothing more is read.
-            self.ask_for_sync();
+            self.ask_for_sync()?;
             if self.progress.syncing.is_none() {
                 break;
             }
@@ -120,7 +120,7 @@ impl Server<'_> {
             self.progress.acknowledged_lsn = self.progress.written_lsn;
         }
         if self.is_sync_due() {
-            self.ask_for_sync();
+            self.ask_for_sync()?;
         }
         self.publish_if_due()?;
         self.note_used();
@@ -136,10 +136,12 @@ impl Server<'_> {
                 let done = self.workers.wait()?;
                 self.take_done(done)?;
             }
-            if self.progress.durable_lsn >= self.reconciler.wal.written_lsn() {
+            if self.progress.durable_lsn >= self.reconciler.wal.written_lsn()
+                && self.reconciler.writer.gathered.is_empty()
+            {
                 break;
             }
-            self.ask_for_sync();
+            self.ask_for_sync()?;
         }
         self.progress.written_lsn = self.reconciler.wal.written_lsn();
         self.publish_now()
@@ -150,7 +152,8 @@ impl Server<'_> {
         if progress.syncing.is_some() {
             return false;
         }
-        let is_unsynced = progress.durable_lsn < progress.written_lsn;
+        let is_unsynced = progress.durable_lsn < progress.written_lsn
+            || !self.reconciler.writer.gathered.is_empty();
         let wants_checkpoint = self.is_checkpoint_due();
         match self.options.sync {
             SyncMode::Always => is_unsynced || wants_checkpoint,
@@ -175,10 +178,12 @@ impl Server<'_> {
             || progress.last_checkpoint.elapsed() >= CHECKPOINT_INTERVAL
     }
 
-    fn ask_for_sync(&mut self) {
+    fn ask_for_sync(&mut self) -> Result<(), CoordinatorError> {
         if self.progress.syncing.is_some() {
-            return;
+            return Ok(());
         }
+        self.reconciler.settle()?;
+        self.progress.written_lsn = self.reconciler.wal.written_lsn();
         if self.is_checkpoint_due() {
             self.progress.checkpoint_next = Some(self.reconciler.writer.clients.table());
             self.progress.checkpoint_log_size = self.reconciler.wal.appended_size();
@@ -189,6 +194,7 @@ impl Server<'_> {
         self.progress.synced_log_size = self.reconciler.wal.appended_size();
         self.progress.last_sync = Instant::now();
         self.workers.sync();
+        Ok(())
     }
 
     fn take_done(&mut self, done: Done) -> Result<(), CoordinatorError> {
@@ -199,7 +205,9 @@ impl Server<'_> {
                 let Some(stood) = self.progress.syncing.take() else {
                     return Ok(());
                 };
-                if lsn >= self.reconciler.writer.applied_lsn() {
+                if lsn >= self.reconciler.writer.applied_lsn()
+                    && self.reconciler.writer.gathered.is_empty()
+                {
                     self.publish_now()?; // nothing came meanwhile, or the sync covered it too
                 } else if stood.published_lsn > self.reconciler.publisher.last().published_lsn {
                     self.publish(stood)?;
@@ -234,6 +242,8 @@ impl Server<'_> {
         let is_wanted = self.answers.visible_wanted();
         if is_wanted || self.progress.last_publication.elapsed() >= self.options.reconcile_interval
         {
+            self.reconciler.settle()?;
+            self.progress.written_lsn = self.reconciler.wal.written_lsn();
             self.publish_now()?;
         }
         Ok(())
