@@ -133,8 +133,11 @@ fn truth_of(writer: &Writer) -> Vec<(&'static str, Vec<u8>)> {
     truth
 }
 
-/// Everything derived, as a look-up sees it.
-fn derived_of(writer: &Writer) -> Vec<(u32, Option<u64>, Vec<(u32, u32)>, Vec<(u32, u32)>)> {
+/// Neighbour and edge of each entry of a list.
+type Edges = Vec<(u32, u32)>;
+
+/// Everything derived, as a look-up sees it: of each concept the newest record and both lists.
+fn derived_of(writer: &Writer) -> Vec<(u64, Edges, Edges)> {
     let (view, now) = (writer.image.view(), &writer.now);
     let list = |concept: u32, head: usize| {
         let head = view.columns(concept).unwrap()[head].load(Ordering::Relaxed);
@@ -149,7 +152,7 @@ fn derived_of(writer: &Writer) -> Vec<(u32, Option<u64>, Vec<(u32, u32)>, Vec<(u
             let (ordinal, record) = newest_record(view, now, concept).unwrap().unwrap();
             let found = find_concept(view, now, record.namespace, &record.id).unwrap();
             assert_eq!(found.map(|(ordinal, _)| ordinal), Some(ordinal));
-            (concept, Some(ordinal), list(concept, OUT_HEAD), list(concept, IN_HEAD))
+            (ordinal, list(concept, OUT_HEAD), list(concept, IN_HEAD))
         })
         .collect()
 }

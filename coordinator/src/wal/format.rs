@@ -26,7 +26,7 @@ pub(crate) const SEGMENT_HEADER_SIZE: usize = size_of::<SegmentHeader>();
 pub(crate) const GROUP_HEADER_SIZE: usize = size_of::<GroupHeader>();
 pub(crate) const ENTRY_HEADER_SIZE: usize = size_of::<EntryHeader>();
 
-/// Largest payload of one entry: the largest frame and 64 KiB for what is put before it.
+/// Largest payload of one entry: the largest frame and 1 MiB for what is put before it.
 pub const PAYLOAD_SIZE_MAX: usize = (16 << 20) + (1 << 20);
 
 pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"SUTRAWAL";
