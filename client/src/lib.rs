@@ -33,3 +33,4 @@ pub use protocol::settings::{MakeSpace, TimeToLive};
 pub use protocol::stats::WriterStats;
 pub use protocol::upkeep::{Disassociate, Forget, Reinforce, Touch};
 pub use protocol::write::Level;
+pub use sutra_layout::id::Id;

@@ -47,7 +47,8 @@ pub struct ServeArgs {
 
     /// The longest that a write may wait to become visible, in milliseconds
     ///
-    /// A ceiling, not a tick: an idle store publishes at once, a busy one in batches.
+    /// A ceiling, not a tick: an idle store publishes at once, a busy one in batches. Where the log is
+    /// always synced, each sync ends with a publication.
     #[arg(
         long,
         value_name = "MS",
@@ -73,7 +74,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "MODE", default_value = "0660", value_parser = parse_mode)]
     pub mode: u32,
 
-    /// Make a checkpoint after so many new concepts
+    /// Make a checkpoint after so many new versions of concepts
     ///
     /// Between checkpoints the log grows; after a loss of power it is replayed.
     #[arg(

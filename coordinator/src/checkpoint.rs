@@ -66,8 +66,8 @@ pub fn read_clients(view: &View, place: usize, slot: &Slot) -> Result<Vec<Client
     }
     let mut table = Vec::new();
     for ordinal in 0..slot.clients_count {
-        let words = view.words(clients_region(place), ordinal, 4)?;
-        let words: [u64; 4] = std::array::from_fn(|at| words[at].load(Ordering::Relaxed));
+        let words = view.words(clients_region(place), ordinal, 8)?;
+        let words: [u64; 8] = std::array::from_fn(|at| words[at].load(Ordering::Relaxed));
         let entry = ClientEntry::read_from_bytes(words.as_bytes());
         table.push(entry.unwrap_or_else(|_| unreachable!("the sizes agree")));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use sutra_layout::client_entry::ClientEntry;
+use sutra_layout::client_entry::{ClientEntry, PROBLEMS_MAX};
 use sutra_layout::limits::CLIENTS_MAX;
 
 /// Frames with errors that are remembered for each client: more than a client has in flight.
@@ -25,6 +25,48 @@ struct Client {
     lsn: u64,
     /// Ascending by sequence.
     outcomes: VecDeque<Outcome>,
+    /// As in [`ClientEntry`].
+    problems: [u64; 4],
+}
+
+impl Client {
+    fn note_sequence(&mut self, sequence: u64, has_problem: bool) {
+        let step = sequence.saturating_sub(self.sequence);
+        if step > 0 {
+            self.problems = shifted(self.problems, step);
+            self.sequence = sequence;
+        }
+        let back = self.sequence - sequence;
+        if has_problem && back < PROBLEMS_MAX {
+            self.problems[(back / 64) as usize] |= 1 << (back % 64);
+        }
+    }
+
+    fn had_problem(&self, sequence: u64) -> bool {
+        let back = self.sequence.saturating_sub(sequence);
+        back < PROBLEMS_MAX && self.problems[(back / 64) as usize] >> (back % 64) & 1 == 1
+    }
+}
+
+/// A bit set moved up by `step` places.
+fn shifted(bits: [u64; 4], step: u64) -> [u64; 4] {
+    let (words, rest) = ((step / 64) as usize, step % 64);
+    std::array::from_fn(|at| {
+        let word = |back: usize| at.checked_sub(back).map_or(0, |at| bits[at]);
+        let carried = if rest == 0 { 0 } else { word(words.saturating_add(1)) >> (64 - rest) };
+        word(words) << rest | carried
+    })
+}
+
+/// What a client that asks again is told.
+#[derive(Debug)]
+pub enum Known<'a> {
+    /// The frame was applied whole.
+    Applied,
+    /// This became of it.
+    Outcome(&'a Outcome),
+    /// It was refused, wholly or in part, and why is not known any more.
+    Forgotten,
 }
 
 /// The highest applied sequence of each client, and what was refused of its last frames.
@@ -36,8 +78,12 @@ pub struct Clients {
 impl Clients {
     /// From the table of a durable slot.
     pub fn new(table: &[ClientEntry]) -> Clients {
-        let client =
-            |e: &ClientEntry| Client { sequence: e.sequence, lsn: e.lsn, ..Client::default() };
+        let client = |e: &ClientEntry| Client {
+            sequence: e.sequence,
+            lsn: e.lsn,
+            problems: e.problems,
+            ..Client::default()
+        };
         Clients { known: table.iter().map(|e| (e.client_id, client(e))).collect() }
     }
 
@@ -46,13 +92,15 @@ impl Clients {
         self.known.get(client_id).map(|client| (client.sequence, client.lsn))
     }
 
-    /// What was refused of a frame that is in the log; `None` if nothing was.
-    pub fn outcome(&self, client_id: &[u8; 16], sequence: u64) -> Option<&Outcome> {
-        let outcomes = &self.known.get(client_id)?.outcomes;
-        outcomes
-            .binary_search_by_key(&sequence, |outcome| outcome.sequence)
-            .ok()
-            .map(|at| &outcomes[at])
+    /// What became of a frame that is in the log.
+    pub fn known(&self, client_id: &[u8; 16], sequence: u64) -> Known<'_> {
+        let Some(client) = self.known.get(client_id) else { return Known::Forgotten };
+        let found = client.outcomes.binary_search_by_key(&sequence, |outcome| outcome.sequence);
+        match found {
+            Ok(at) => Known::Outcome(&client.outcomes[at]),
+            Err(_) if client.had_problem(sequence) => Known::Forgotten,
+            Err(_) => Known::Applied,
+        }
     }
 
     /// Notes that log entry `lsn` is the frame of `outcome`. Beyond the limit, whoever was silent
@@ -66,9 +114,10 @@ impl Clients {
             self.known.remove(&oldest);
         }
         let client = self.known.entry(client_id).or_default();
-        client.sequence = client.sequence.max(outcome.sequence);
+        let has_problem = outcome.refusal != 0 || !outcome.errors.is_empty();
+        client.note_sequence(outcome.sequence, has_problem);
         client.lsn = lsn;
-        if outcome.refusal != 0 || !outcome.errors.is_empty() {
+        if has_problem {
             if client.outcomes.len() == OUTCOMES_MAX {
                 client.outcomes.pop_front();
             }
@@ -82,6 +131,7 @@ impl Clients {
             client_id: *id,
             sequence: client.sequence,
             lsn: client.lsn,
+            problems: client.problems,
         };
         let mut table: Vec<ClientEntry> = self.known.iter().map(entry).collect();
         table.sort_unstable_by_key(|entry| (entry.lsn, entry.client_id));
@@ -116,7 +166,20 @@ mod tests {
         clients.note([1; 16], 1, outcome(5, 10));
         clients.note([1; 16], 2, outcome(6, 0));
         assert_eq!(clients.last(&[1; 16]), Some((6, 2)));
-        assert_eq!(clients.outcome(&[1; 16], 5).unwrap().refusal, 10);
-        assert_eq!(clients.outcome(&[1; 16], 6), None);
+        assert!(
+            matches!(clients.known(&[1; 16], 5), Known::Outcome(outcome) if outcome.refusal == 10)
+        );
+        assert!(matches!(clients.known(&[1; 16], 6), Known::Applied));
+
+        // After a checkpoint and a restart, what is left is that there was something.
+        for sequence in 7..200 {
+            clients.note([1; 16], sequence, outcome(sequence, u16::from(sequence == 100)));
+        }
+        let again = Clients::new(&clients.table());
+        for sequence in 5..200 {
+            let known = again.known(&[1; 16], sequence);
+            let had_problem = sequence == 5 || sequence == 100;
+            assert_eq!(matches!(known, Known::Forgotten), had_problem, "{sequence}: {known:?}");
+        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`run`] serves a store until it is told to stop. One thread does all that changes the store:
 //! it reads frames, decides them, writes them to the log, applies them and publishes; beside it one
-//! thread syncs the log, one makes checkpoints, and one reserves space ahead.
+//! thread syncs the log, one makes checkpoints, one reserves space ahead, and one prepares the log's
+//! next segment.
 
 mod apply;
 pub mod args;

@@ -33,7 +33,7 @@ pub struct Options {
     pub reconcile_interval: Duration,
     /// When the log is synced.
     pub sync: SyncMode,
-    /// A checkpoint is made after so many new records.
+    /// A checkpoint is made after so many new records: versions of concepts.
     pub memory_threshold: u64,
     /// A checkpoint is made after so many bytes of log.
     pub checkpoint_log_size: u64,

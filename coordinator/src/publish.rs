@@ -21,10 +21,11 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// A publisher for the coordinator with that epoch, going on from `last`, whose number is the
-    /// highest ever seen.
+    /// A publisher for the coordinator with that epoch, going on from `last`: what readers may see
+    /// already, under the highest number ever seen.
     pub fn new(image: Image, writer_epoch: u64, last: Slot) -> Publisher {
-        image.view().header_word(COMMIT_SEQ_OFFSET).store(last.commit_seq, Ordering::Release);
+        let last = last.sealed();
+        image.view().ring().resume(last.commit_seq, &last.to_words());
         Publisher { image, writer_epoch, last, publications: 0 }
     }
 

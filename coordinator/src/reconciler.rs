@@ -5,6 +5,7 @@ use sutra_layout::sys;
 use zerocopy::little_endian::{U16, U32, U64};
 
 use crate::apply::Writer;
+use crate::clients::Known;
 use crate::decide::Decider;
 use crate::entry::{Entry, EntryHead, Rejected};
 use crate::error::CoordinatorError;
@@ -102,7 +103,9 @@ impl Reconciler {
         self.entry_head.clear();
         head.encode(&session.author, &rejected, &mut self.entry_head);
         let logged = wal::Entry { lsn, head: &self.entry_head, body: operations.as_bytes() };
-        match self.wal.reserve(entry_size(logged.payload_size())) {
+        // Room for a settling too, so that reinforcements can always become visible.
+        let settling_size = entry_size(size_of::<EntryHead>());
+        match self.wal.reserve(entry_size(logged.payload_size()) + settling_size) {
             Ok(()) => {}
             Err(error @ WalError::StorageFull { .. }) => {
                 let reply = WriteReply::refused(ErrorCode::StorageFull, 0, error.to_string());
@@ -151,25 +154,35 @@ impl Reconciler {
 
     /// The answer to a frame whose number is in the log: what became of it then.
     fn reply_to_retry(&self, session: &Session, sequence: u64, lsn: u64) -> WriteReply {
-        let outcome = self.writer.clients.outcome(&session.client_id, sequence);
         let code_of = |number| ErrorCode::from_number(number).unwrap_or(ErrorCode::Internal);
         let error = |&(index, number): &(u32, u16)| {
             let code = code_of(number);
             OperationError { index, code, detail: 0, message: code.to_string() }
         };
-        let refusal = outcome.filter(|outcome| outcome.refusal != 0).map(|outcome| {
-            let code = code_of(outcome.refusal);
-            Refusal { code, detail: 0, message: code.to_string() }
-        });
+        let (refusal, errors) = match self.writer.clients.known(&session.client_id, sequence) {
+            Known::Applied => (None, Vec::new()),
+            Known::Outcome(outcome) => {
+                let refusal = (outcome.refusal != 0).then(|| {
+                    let code = code_of(outcome.refusal);
+                    Refusal { code, detail: 0, message: code.to_string() }
+                });
+                (refusal, outcome.errors.iter().map(error).collect())
+            }
+            Known::Forgotten => {
+                let message = format!(
+                    "frame {sequence} was refused before the last checkpoint, wholly or in part, and \
+                     why is not known any more; read what it should have changed"
+                );
+                (Some(Refusal { code: ErrorCode::Internal, detail: 0, message }), Vec::new())
+            }
+        };
         WriteReply {
             refusal,
             already_applied: true,
             writer_epoch: self.writer_epoch,
             first_lsn: lsn,
             last_lsn: lsn,
-            errors: outcome
-                .map(|outcome| outcome.errors.iter().map(error).collect())
-                .unwrap_or_default(),
+            errors,
             ..WriteReply::default()
         }
     }

@@ -2,14 +2,15 @@
 //!
 //! | state | how it is told | what happens |
 //! |---|---|---|
-//! | A a clean stop | clean flag in the newest durable slot, and no run mark of this boot that is newer | open |
+//! | A a clean stop | clean flag in the newest durable slot | open |
 //! | B the process died | the run mark is of this boot, device and inode | the page cache is intact: from the last published slot, the log's tail is applied again |
 //! | C power lost, or a copied file | the run mark is not | the durable slot only: truth checked, everything derived made anew, the log applied again |
 //! | D a sync failed | `wal/poisoned`, or the mark's flag | refused |
 //! | E a torn log tail | the log tells | cut |
 //! | F proven damage | the log, or a check of truth, tells | refused, with the place |
 //!
-//! The run mark is written and synced only when everything before it is done.
+//! The run mark is written and synced when everything before it is done; after a clean stop that is
+//! at once, since there is nothing to recover.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;

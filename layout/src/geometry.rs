@@ -156,7 +156,7 @@ impl Shape {
             0 => Some(Shape::new(128)),
             1 => Some(Shape::new(64)),
             2 | 3 => Some(Shape::new(1)),
-            4 | 5 => Some(Shape::new(32)),
+            4 | 5 => Some(Shape::new(64)),
             6..=9 => Some(Shape::new(8)),
             10 | 28 => Some(Shape::new(32)),
             11 => Some(Shape::new(64)),

@@ -57,6 +57,16 @@ impl<'a, W: Word, F: Fences> Ring<'a, W, F> {
         self.commit_seq.publish(commit_seq); // pairs with CaptureAfterSequence
     }
 
+    /// Takes the numbering up at `commit_seq`, which lies less than the ring's slots ahead of the
+    /// last, or before any reader. `slot` is what readers see until the next publication.
+    pub fn resume(&self, commit_seq: u64, slot: &[u64]) {
+        self.fences.fence(Fence::PublishBeforeFill);
+        for (word, value) in self.slot(commit_seq).iter().zip(slot) {
+            word.store(*value);
+        }
+        self.commit_seq.publish(commit_seq);
+    }
+
     /// Copies the newest slot into `copy` and returns its number; `None` if the writer overtook
     /// every attempt, or nothing was ever published.
     pub fn capture(&self, copy: &mut [u64]) -> Option<u64> {

@@ -10,7 +10,7 @@
 //! |     48 |    4 | `flags`        | bit 0: poisoned, a sync of this store failed |
 //! |     52 |    4 | `checksum`     | CRC32C of the bytes before it |
 //!
-//! Written and synced only when recovery is complete. If it names this boot and this very inode,
+//! Written and synced when recovery is complete, and again when a sync failed. If it names this boot and this very inode,
 //! the page cache holds all that the last coordinator stored, and the ring may be believed. A copy
 //! of the file, or a file after a power cut, has another mark.
 

@@ -100,23 +100,29 @@ impl<'s> Concept<'s> {
         self.optional_text("metadata", self.record.metadata.get())
     }
 
-    /// Its vector as it was given, in the space that [`Concept::space`] names.
+    /// Its newest vector as it was given, in the space that [`Concept::space`] names.
     pub fn embedding(&self) -> Result<Option<&'s [f32]>, ReadError> {
-        let Some(row) = self.record.vector.checked_sub(1) else {
-            return Ok(None);
-        };
-        let space = usize::from(self.record.space);
-        self.snapshot.space(space).map_err(|_| {
-            let expected = "a space of this version";
-            self.snapshot.damaged(Damage::new(0, "a record's space", space as u64, expected))
-        })?;
-        let slot = self.snapshot.slot();
-        let vector = self.snapshot.view().vector(space, row.into(), slot);
-        let vector = vector.map_err(|damage| self.snapshot.damaged(damage))?;
-        Ok(Some(vector))
+        match self.space() {
+            Some(space) => self.embedding_in(space),
+            None => Ok(None),
+        }
     }
 
-    /// The vector space of its embedding; `None` if it has none.
+    /// Its vector in a vector space, as it was given; `None` if it has none there.
+    pub fn embedding_in(&self, space: usize) -> Result<Option<&'s [f32]>, ReadError> {
+        let (view, slot) = (self.snapshot.view(), self.snapshot.slot());
+        if space as u64 >= slot.spaces_count && self.space() != Some(space) {
+            return Ok(None);
+        }
+        let row = view.row_of(self.record, space, slot);
+        let vector = row.and_then(|row| match row {
+            Some(row) => view.vector(space, row.into(), slot).map(Some),
+            None => Ok(None),
+        });
+        vector.map_err(|damage| self.snapshot.damaged(damage))
+    }
+
+    /// The vector space of its newest vector; `None` if it has no vector.
     pub fn space(&self) -> Option<usize> {
         (self.record.vector != 0).then_some(usize::from(self.record.space))
     }

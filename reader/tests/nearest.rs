@@ -89,6 +89,32 @@ fn only_the_newest_vector_of_a_present_concept_counts() {
 }
 
 #[test]
+fn a_concept_keeps_its_vector_in_one_space_when_it_is_given_one_in_another() {
+    let mut store = Writer::create();
+    let old = store.make_space(2, Metric::L2);
+    let new = store.make_space(3, Metric::Dot);
+    let a = store.learn_as("a".into(), with_vector(&[1.0, 0.0]));
+    let of_new_model = Learn { space: new, ..with_vector(&[1.0, 2.0, 3.0]) };
+    store.learn_as("a".into(), of_new_model);
+    let b = store.learn_as("b".into(), of_new_model);
+    store.publish();
+    let snapshot = Reader::open(store.path()).unwrap().snapshot().unwrap();
+    let found = |space, vector: &[f32]| {
+        let query = NearestQuery { space, ..NearestQuery::default() };
+        let hits = snapshot.nearest(vector, &query).unwrap();
+        hits.iter().map(|hit| hit.ordinal).collect::<Vec<u32>>()
+    };
+    assert_eq!(found(old, &[1.0, 0.0]), [a]);
+    assert_eq!(found(new, &[1.0, 1.0, 1.0]), [a, b]);
+    let concept = snapshot.get("a").unwrap().unwrap();
+    assert_eq!(concept.embedding_in(old).unwrap(), Some(&[1.0, 0.0][..]));
+    assert_eq!(concept.embedding_in(new).unwrap(), concept.embedding().unwrap());
+    assert_eq!(concept.embedding_in(2).unwrap(), None);
+    let concept = snapshot.get("b").unwrap().unwrap();
+    assert_eq!(concept.embedding_in(old).unwrap(), None);
+}
+
+#[test]
 fn equally_near_concepts_come_by_ordinal_whichever_row_is_first() {
     let mut store = Writer::create();
     store.make_space(3, Metric::Dot);

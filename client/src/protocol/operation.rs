@@ -3,7 +3,7 @@
 //! | offset | size | field            | meaning                                  |
 //! |-------:|-----:|------------------|------------------------------------------|
 //! |      0 |    4 | `operation_size` | bytes that follow this field             |
-//! |      4 |    1 | `opcode`         | 1 learn, 2 associate; 3 forget, 4 disassociate, 5 reinforce and 6 touch are for later |
+//! |      4 |    1 | `opcode`         | 1 learn, 2 associate, 3 to 6 in [`upkeep`](super::upkeep), 7 and 8 in [`settings`](super::settings) |
 //! |      5 |    4 | `present`        | one bit for each optional field          |
 //! |      9 |    – | fields           | in the order of their bits; see [`learn`](super::learn) and [`associate`](super::associate) |
 //!

@@ -1,7 +1,7 @@
 //! What a log entry does to the file: one path for live writes, recovery and replicas.
 //!
 //! Deterministic: the same log gives the same truth bytes, for everything a version depends on is
-//! in the entry or in the file. Idempotent: every store is an assignment at a place that the counts
+//! in the log or in the file. Idempotent: every store is an assignment at a place that the counts
 //! decide, and lists refuse an edge that they already end with; so an entry whose first application
 //! was cut off by a kill is simply applied again. Nothing here can refuse an operation: that was
 //! decided before the entry was logged, and an operation of an entry that cannot be applied is

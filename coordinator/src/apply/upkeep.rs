@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use sutra_client::protocol::{Reinforce, Touch};
-use sutra_layout::access::{ACCESS_WORDS, COUNT, LAST_ACCESS, LSN};
+use sutra_layout::access::{self, ACCESS_WORDS, LAST_ACCESS, STATE};
 use sutra_layout::geometry::Region;
 use sutra_layout::lookup::{find_concept, newest_record};
 use sutra_layout::record::ConceptRecord;
@@ -99,14 +99,17 @@ impl Writer {
         while let Some((concept, (count, last))) = self.gathered.touched.pop_first() {
             self.image.ensure(Region::ACCESS, u64::from(concept) + 1)?;
             let words = self.image.view().words(Region::ACCESS, concept.into(), ACCESS_WORDS)?;
-            if words[LSN].load(Ordering::Relaxed) >= lsn {
+            let state = words[STATE].load(Ordering::Relaxed);
+            if access::lsn_of(state) >= lsn {
                 continue; // applied before a kill
             }
-            let count = words[COUNT].load(Ordering::Relaxed).saturating_add(count);
+            let next = access::next_state(state, lsn);
+            let counted = words[access::count_word(state)].load(Ordering::Relaxed);
             let last = words[LAST_ACCESS].load(Ordering::Relaxed).max(last);
-            words[COUNT].store(count, Ordering::Relaxed);
+            let count = counted.saturating_add(count);
+            words[access::count_word(next)].store(count, Ordering::Relaxed);
             words[LAST_ACCESS].store(last, Ordering::Relaxed);
-            words[LSN].store(lsn, Ordering::Release);
+            words[STATE].store(next, Ordering::Release);
         }
         Ok(())
     }

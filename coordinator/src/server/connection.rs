@@ -35,8 +35,8 @@ pub struct Connection {
     sent: usize,
     /// Who it is, after its hello.
     pub session: Option<Session>,
-    /// The process and user at the other end, from the system; 0 if it does not tell.
-    pub peer: (u32, u32),
+    /// The user at the other end, as the system says.
+    pub peer_uid: u32,
     opened_at: Instant,
     /// When the frame that is incomplete in the inbox began.
     frame_begun_at: Option<Instant>,
@@ -141,8 +141,7 @@ impl Connections {
     pub fn add(&mut self, stream: UnixStream, poll: &mut Poll) -> io::Result<()> {
         use std::os::fd::AsFd;
         stream.set_nonblocking(true)?;
-        let credentials = getsockopt(&stream, PeerCredentials).ok();
-        let peer = credentials.map_or((0, 0), |peer| (peer.pid().cast_unsigned(), peer.uid()));
+        let peer_uid = getsockopt(&stream, PeerCredentials)?.uid();
         let token = Token(self.next);
         self.next += 1;
         poll.watch(stream.as_fd(), token)?;
@@ -153,7 +152,7 @@ impl Connections {
             out: Vec::new(),
             sent: 0,
             session: None,
-            peer,
+            peer_uid,
             opened_at: Instant::now(),
             frame_begun_at: None,
             watches: (true, false),

@@ -128,8 +128,8 @@ impl Server<'_> {
             published_lsn: self.reconciler.publisher.last().published_lsn,
         };
         reply.encode(request_id, &mut connection.out);
-        let (pid, uid) = connection.peer;
-        let author = format!("{} (pid {pid}, uid {uid})", hello.author);
+        // Without the pid: names stay in the store for ever, and processes come and go.
+        let author = format!("{} (uid {})", hello.author, connection.peer_uid);
         connection.session = Some(Session { client_id: hello.client_id, author });
         Ok(())
     }

@@ -2,7 +2,8 @@
 //!
 //! One turn of the loop: wait for sockets → read, decide, log and apply every frame that has
 //! arrived → ask for a sync of what was written, unless one is under way → when a sync is done,
-//! publish the version that stood when it was asked for → answer whoever waited for that → send.
+//! publish the version that stood when it was asked for, or the newest
+//! if the sync covered that → answer whoever waited for that → send.
 //! So a write of an idle store is synced and published at once, and while the disk is busy all that
 //! arrives shares the next sync and the next publication.
 

@@ -205,22 +205,19 @@ impl Server<'_> {
                 let Some(stood) = self.progress.syncing.take() else {
                     return Ok(());
                 };
-                if lsn >= self.reconciler.writer.applied_lsn()
-                    && self.reconciler.writer.gathered.is_empty()
-                {
-                    self.publish_now()?; // nothing came meanwhile, or the sync covered it too
-                } else if stood.published_lsn > self.reconciler.publisher.last().published_lsn {
+                let is_all = lsn >= self.reconciler.writer.applied_lsn()
+                    && self.reconciler.writer.gathered.is_empty();
+                let is_new = stood.published_lsn > self.reconciler.publisher.last().published_lsn;
+                // A durable slot is one that was published, under the same number.
+                if is_new && (!is_all || self.progress.checkpoint_next.is_some()) {
                     self.publish(stood)?;
                 }
                 if let Some(clients) = self.progress.checkpoint_next.take() {
                     self.progress.is_checkpointing = true;
-                    let slot = Slot {
-                        durable_lsn: lsn,
-                        writer_epoch: self.reconciler.writer_epoch,
-                        ..stood
-                    };
-                    let commit_seq = self.reconciler.publisher.last().commit_seq;
-                    self.workers.checkpoint(Slot { commit_seq, ..slot }, clients, false);
+                    self.workers.checkpoint(*self.reconciler.publisher.last(), clients, false);
+                }
+                if is_all {
+                    self.publish_now()?; // nothing came meanwhile, or the sync covered it too
                 }
             }
             Done::Checkpointed(lsn) => {

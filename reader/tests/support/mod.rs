@@ -30,6 +30,7 @@ use sutra_layout::superblock::UncheckedSuperblock;
 use sutra_layout::symbol::{SymbolTable, encode_symbol};
 use sutra_layout::sync::AllFences;
 use sutra_layout::sys::clock;
+use sutra_layout::vector_column::VectorColumn;
 use sutra_layout::{U48, View, column};
 
 use memory::{Memory, TestIndex, bytes_of};
@@ -224,8 +225,8 @@ impl Writer {
         let before = before.map(|(ordinal, record)| (ordinal, *record));
         let ordinal = self.slot.records;
         let vector = learn.vector.map_or(0, |vector| {
-            let owner = before.map_or(self.slot.concepts as u32, |(_, old)| old.concept_ordinal);
-            self.append_vector(learn.space, vector, owner) + 1
+            let before = before.map(|(_, record)| record);
+            self.append_vector(learn.space, vector, before) + 1
         });
         let name = match id {
             Id::Text(text) => self.append_blob(text.as_bytes()) + 1,
@@ -308,19 +309,32 @@ impl Writer {
         at
     }
 
-    fn append_vector(&mut self, space: usize, vector: &[f32], owner: u32) -> u32 {
+    /// The row keeps the ones that `before` had in other spaces.
+    fn append_vector(
+        &mut self,
+        space: usize,
+        vector: &[f32],
+        before: Option<ConceptRecord>,
+    ) -> u32 {
         let row = self.slot.spaces[space].count;
         let offset = self.memory.place(Region::vectors(space), row, 1);
         let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
         self.put(offset, &bytes);
         let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-        let inverse_norm = if norm == 0.0 { 0.0 } else { 1.0 / norm };
-        let column = u64::from(owner) | u64::from(inverse_norm.to_bits()) << 32;
+        let rows_before = before.and_then(|record| {
+            let row = record.vector.checked_sub(1)?;
+            let column = self.view().vector_column(record.space.into(), row.into(), &self.slot);
+            Some(column.unwrap().rows)
+        });
+        let mut column = VectorColumn {
+            owner: before.map_or(self.slot.concepts as u32, |record| record.concept_ordinal),
+            inverse_norm: if norm == 0.0 { 0.0 } else { 1.0 / norm },
+            rows: rows_before.unwrap_or_default(),
+            reserved: 0,
+        };
+        column.rows[space] = row as u32 + 1;
         let offset = self.memory.place(Region::vector_columns(space), row, 1);
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&column.to_le_bytes());
-        bytes[8 + 4 * space..][..4].copy_from_slice(&(row as u32 + 1).to_le_bytes());
-        self.put(offset, &bytes);
+        self.put(offset, bytes_of(&column));
         self.slot.spaces[space].count += 1;
         row as u32
     }
