@@ -24,7 +24,9 @@
 //! |    272 |    8 | `clients_count`     | durable slots only: entries of the client table |
 //! |    280 |    8 | `clients_checksum`  | durable slots only: CRC32C of the table |
 //! |    288 |    8 | `flags`             | durable slots only: bit 0 clean, everything was synced and nothing stored since |
-//! |    296 |  208 | `reserved`          | zero |
+//! |    296 |    8 | `records_expiring`  | records ever written that expire; while 0, readers need not look |
+//! |    304 |    8 | `edges_expiring`    | edges ever written that end by themselves, likewise |
+//! |    312 |  192 | `reserved`          | zero |
 //! |    504 |    8 | `checksum`          | CRC32C of the bytes before it |
 //!
 //! Ring slots are stored and loaded as words, see [`crate::ring`]. The counts are those of the
@@ -79,7 +81,9 @@ pub struct Slot {
     pub clients_count: u64,
     pub clients_checksum: u64,
     pub flags: u64,
-    pub reserved: [u64; 26],
+    pub records_expiring: u64,
+    pub edges_expiring: u64,
+    pub reserved: [u64; 24],
     pub checksum: u64,
 }
 
@@ -162,6 +166,8 @@ mod tests {
             clients_count,
             clients_checksum,
             flags,
+            records_expiring,
+            edges_expiring,
             reserved,
             checksum,
         );

@@ -173,6 +173,7 @@ impl Writer {
         column[sutra_layout::column::NEWEST].store(ordinal + 1, Ordering::Release);
         self.index_record(ordinal, record.namespace, &record.id)?;
         self.now.records = ordinal + 1;
+        self.now.records_expiring += u64::from(record.expires_at != 0);
         Ok(())
     }
 
@@ -184,6 +185,7 @@ impl Writer {
         self.image.ensure(Region::EDGES, u64::from(ordinal) + 1)?;
         self.image.store_unit(Region::EDGES, ordinal.into(), &edge.sealed())?;
         self.index_edge(ordinal, (edge.source, edge.target, edge.edge_type))?;
+        self.now.edges_expiring += u64::from(edge.valid_until != 0);
         Ok(ordinal)
     }
 }
