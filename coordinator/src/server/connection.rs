@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 use sutra_client::protocol::{ErrorCode, ErrorReply, Inbox};
-use sutra_layout::limits::FRAME_SIZE_MAX;
+use sutra_layout::limits::{CONNECTIONS_MAX, FRAME_SIZE_MAX};
 
 use super::poll::{Poll, Token};
 use crate::reconciler::Session;
@@ -50,6 +50,9 @@ pub struct Connection {
 impl Connection {
     /// Reads what has arrived, within its turn. False once nothing more will come.
     pub fn read(&mut self) -> bool {
+        if self.unsent() >= UNREAD_SIZE_MAX {
+            return true; // it takes its answers first
+        }
         let mut left = READ_SIZE_MAX;
         while left > 0 {
             let room = self.inbox.room();
@@ -120,6 +123,14 @@ impl Connection {
         (self.session.is_none() && now - self.opened_at > HELLO_DEADLINE)
             || self.frame_begun_at.is_some_and(|begun| now - begun > FRAME_DEADLINE)
     }
+}
+
+/// Tells a client that there are too many, and closes. A new socket's buffer takes it at once.
+pub fn turn_away(stream: UnixStream) {
+    let message = format!("{CONNECTIONS_MAX} clients are connected already; close some or wait");
+    let mut frame = Vec::new();
+    ErrorReply { code: ErrorCode::LimitReached, message }.encode(0, &mut frame);
+    let _ = stream.set_nonblocking(true).and_then(|()| (&stream).write_all(&frame));
 }
 
 /// All connections, by token.

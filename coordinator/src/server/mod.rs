@@ -192,7 +192,7 @@ impl<'a> Server<'a> {
             match self.listener.accept() {
                 Ok((stream, _)) if self.connections.count() >= CONNECTIONS_MAX => {
                     tracing::warn!("a client was turned away: {CONNECTIONS_MAX} are connected");
-                    drop(stream);
+                    connection::turn_away(stream);
                 }
                 Ok((stream, _)) => {
                     if let Err(error) = self.connections.add(stream, &mut self.poll) {

@@ -184,13 +184,19 @@ impl Server<'_> {
         }
         self.reconciler.settle()?;
         self.progress.written_lsn = self.reconciler.wal.written_lsn();
+        let mut stood = self.reconciler.writer.now;
         if self.is_checkpoint_due() {
+            if self.options.sync != SyncMode::Always {
+                // A durable slot is one that was published, under the same number.
+                self.publish_now()?;
+                stood = *self.reconciler.publisher.last();
+            }
             self.progress.checkpoint_next = Some(self.reconciler.writer.clients.table());
             self.progress.checkpoint_log_size = self.reconciler.wal.appended_size();
             self.progress.checkpoint_records = self.reconciler.writer.now.records;
             self.progress.last_checkpoint = Instant::now();
         }
-        self.progress.syncing = Some(self.reconciler.writer.now);
+        self.progress.syncing = Some(stood);
         self.progress.synced_log_size = self.reconciler.wal.appended_size();
         self.progress.last_sync = Instant::now();
         self.workers.sync();
@@ -208,13 +214,17 @@ impl Server<'_> {
                 let is_all = lsn >= self.reconciler.writer.applied_lsn()
                     && self.reconciler.writer.gathered.is_empty();
                 let is_new = stood.published_lsn > self.reconciler.publisher.last().published_lsn;
-                // A durable slot is one that was published, under the same number.
+                // As above: what a checkpoint makes durable must have been published itself.
                 if is_new && (!is_all || self.progress.checkpoint_next.is_some()) {
                     self.publish(stood)?;
                 }
                 if let Some(clients) = self.progress.checkpoint_next.take() {
                     self.progress.is_checkpointing = true;
-                    self.workers.checkpoint(*self.reconciler.publisher.last(), clients, false);
+                    let slot = match self.options.sync {
+                        SyncMode::Always => *self.reconciler.publisher.last(),
+                        _ => stood,
+                    };
+                    self.workers.checkpoint(Slot { durable_lsn: lsn, ..slot }, clients, false);
                 }
                 if is_all {
                     self.publish_now()?; // nothing came meanwhile, or the sync covered it too
