@@ -67,6 +67,8 @@ impl TestLog {
             })
             .collect();
         self.wal().append(1, &entries).unwrap();
+        // What the preparer does in the meantime would depend on its luck.
+        self.wal().preparer.settle();
         self.written.extend(payloads);
     }
 
@@ -87,6 +89,7 @@ impl TestLog {
     ) -> Result<Entries, WalError> {
         self.close();
         let (wal, entries) = open(&self.path(), self.options, start_after_lsn, proof_lsn)?;
+        wal.preparer.settle();
         self.wal = Some(wal);
         Ok(entries)
     }
