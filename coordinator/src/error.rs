@@ -126,6 +126,16 @@ pub enum CoordinatorError {
         /// What was asked for.
         asked: u32,
     },
+    /// The log ends before what is applied of it, though no power was lost.
+    #[error(
+        "the log ends with entry {written_lsn}, and entry {begun_lsn} was applied to storage.dat"
+    )]
+    LogCut {
+        /// The last entry of the log.
+        written_lsn: u64,
+        /// The last one that was applied.
+        begun_lsn: u64,
+    },
     /// The log refused.
     #[error(transparent)]
     Wal(#[from] WalError),

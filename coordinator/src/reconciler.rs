@@ -136,20 +136,8 @@ impl Reconciler {
         if self.writer.gathered.is_empty() {
             return Ok(());
         }
-        let lsn = self.wal.written_lsn() + 1;
-        let head = EntryHead {
-            time: U64::new(sys::clock::now_us()),
-            kind: EntryHead::SETTLING,
-            ..EntryHead::default()
-        };
-        self.entry_head.clear();
-        head.encode("", &[], &mut self.entry_head);
-        self.wal.reserve(entry_size(self.entry_head.len()))?;
         self.publisher.check_epoch()?;
-        let logged = wal::Entry { lsn, head: &self.entry_head, body: &[] };
-        self.wal.append(self.writer_epoch, &[logged])?;
-        let operations = Operations::new(0, &[]).unwrap_or_else(|_| unreachable!("none is framed"));
-        self.writer.apply(lsn, &Entry { head, author: "", rejected: &[], operations }, &[])
+        settle(&mut self.writer, &mut self.wal, self.writer_epoch)
     }
 
     /// The answer to a frame whose number is in the log: what became of it then.
@@ -186,6 +174,26 @@ impl Reconciler {
             ..WriteReply::default()
         }
     }
+}
+
+/// Logs and applies a settling; see [`Reconciler::settle`].
+pub fn settle(
+    writer: &mut Writer,
+    wal: &mut Wal,
+    writer_epoch: u64,
+) -> Result<(), CoordinatorError> {
+    let lsn = wal.written_lsn() + 1;
+    let head = EntryHead {
+        time: U64::new(sys::clock::now_us()),
+        kind: EntryHead::SETTLING,
+        ..EntryHead::default()
+    };
+    let mut bytes = Vec::with_capacity(size_of::<EntryHead>());
+    head.encode("", &[], &mut bytes);
+    wal.reserve(entry_size(bytes.len()))?;
+    wal.append(writer_epoch, &[wal::Entry { lsn, head: &bytes, body: &[] }])?;
+    let operations = Operations::new(0, &[]).unwrap_or_else(|_| unreachable!("none is framed"));
+    writer.apply(lsn, &Entry { head, author: "", rejected: &[], operations }, &[])
 }
 
 /// An atomic frame with an operation that cannot be applied is refused whole.

@@ -6,7 +6,7 @@
 //! | B the process died | the run mark is of this boot, device and inode | the page cache is intact: from the last published slot, the log's tail is applied again |
 //! | C power lost, or a copied file | the run mark is not | the durable slot only: truth checked, everything derived made anew, the log applied again |
 //! | D a sync failed | `wal/poisoned`, or the mark's flag | refused |
-//! | E a torn log tail | the log tells | cut |
+//! | E a torn log tail | the log tells | cut; if the file shows more than is left of the log, a copy of it is recovered as in C and takes its place |
 //! | F proven damage | the log, or a check of truth, tells | refused, with the place |
 //!
 //! The run mark is written and synced when everything before it is done; after a clean stop that is
@@ -17,7 +17,9 @@ use std::os::unix::fs::MetadataExt;
 
 use std::sync::atomic::Ordering;
 use sutra_layout::directory::{check_all, word_offset};
-use sutra_layout::geometry::{COMMIT_SEQ_OFFSET, HEADER_SIZE, Region};
+use sutra_layout::geometry::{
+    COMMIT_SEQ_OFFSET, HEADER_SIZE, Region, SUPERBLOCK_OFFSET, SUPERSEDED_BY_OFFSET,
+};
 use sutra_layout::limits::VECTOR_DIMENSION_MAX;
 use sutra_layout::run_mark::RunMark;
 use sutra_layout::slot::Slot;
@@ -35,6 +37,7 @@ use crate::image::Image;
 use crate::options::Options;
 use crate::publish::Publisher;
 use crate::rebuild::clear_derived;
+use crate::reconciler::settle;
 use crate::store_dir::StoreDir;
 use crate::symbols::Symbols;
 use crate::wal::{self, Wal};
@@ -83,10 +86,45 @@ pub fn open(dir: &StoreDir, options: &Options) -> Result<Opened, CoordinatorErro
     if !view.superblock().is_writable {
         return Err(CoordinatorError::ReadOnlyFormat { path });
     }
-    recover(dir, options, view).map_err(|error| match error {
+    let recovered = match recover(dir, options, view) {
+        Err(CoordinatorError::LogCut { written_lsn, begun_lsn }) => {
+            tracing::warn!(written_lsn, begun_lsn, "the log was cut: making storage.dat anew");
+            recover_copy(dir, options)
+        }
+        recovered => recovered,
+    };
+    recovered.map_err(|error| match error {
         CoordinatorError::Damaged { damage, .. } => CoordinatorError::Damaged { path, damage },
         other => other,
     })
+}
+
+/// Recovers a copy of `storage.dat` as after a loss of power, and puts it in the file's place: what
+/// is derived from entries that the log has no more cannot be taken back under the readers of the
+/// file, who stay with it until they see that it was replaced.
+fn recover_copy(dir: &StoreDir, options: &Options) -> Result<Opened, CoordinatorError> {
+    let path = dir.storage_path();
+    let copying =
+        || CoordinatorError::io(format!("{} could not be replaced by a copy", path.display()));
+    let viewing = |source| CoordinatorError::View { path: path.clone(), source };
+    let gone = || copying()(std::io::ErrorKind::NotFound.into());
+    let mut file = dir.open_storage().map_err(copying())?.ok_or_else(gone)?;
+    let view = View::writable(file.try_clone().map_err(copying())?).map_err(viewing)?;
+    let old = view.superblock();
+    let generation = old.generation + 1;
+    let block = UncheckedSuperblock::new(old.store_id, generation, old.created_at, old.hash_seed);
+    let fill = |mut copy: &File| {
+        use std::os::unix::fs::FileExt;
+        std::io::copy(&mut file, &mut copy)?;
+        copy.write_all_at(block.as_bytes(), SUPERBLOCK_OFFSET)
+    };
+    let copy = dir.replace_storage(fill).map_err(copying())?;
+    let opened = recover(dir, options, View::writable(copy).map_err(viewing)?)?;
+    view.header_word(SUPERSEDED_BY_OFFSET).store(generation, Ordering::Release);
+    if let Some(word) = view.map().half_word(COMMIT_SEQ_OFFSET) {
+        sys::wait::wake_all(word);
+    }
+    Ok(opened)
 }
 
 /// Makes `storage.dat`: a header, and a durable slot that says it is clean.
@@ -168,6 +206,9 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
     let mut now = base;
     now.id_index_depth = roots.ids.depth.into();
     now.edge_index_depth = roots.edges.depth.into();
+    if state != State::ProcessDied {
+        image.begun_lsn().store(base.published_lsn, Ordering::Relaxed);
+    }
     let gathered = Gathered::default();
     let mut writer = Writer { image: image.clone(), now, roots, symbols, clients, gathered };
     let new_mark = RunMark {
@@ -191,7 +232,7 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
     }
 
     let proof_lsn = base.published_lsn;
-    let wal = Wal::open(
+    let mut wal = Wal::open(
         &dir.wal_path(),
         image.view().superblock().store_id,
         wal::Options::default(),
@@ -208,17 +249,24 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
             Ok(())
         },
     )?;
-    wal.syncer().sync()?;
+    let (begun_lsn, written_lsn) = (image.begun_lsn().load(Ordering::Relaxed), wal.written_lsn());
+    if begun_lsn > written_lsn {
+        return Err(CoordinatorError::LogCut { written_lsn, begun_lsn });
+    }
     // The log's entries were written under a mark that was synced before; this guards a lost one.
     let writer_epoch = writer_epoch.max(wal.writer_epoch() + 1);
+    if !writer.gathered.is_empty() {
+        // Reinforcements that the last coordinator had not settled: published without their
+        // versions, they would be passed over by the next recovery.
+        settle(&mut writer, &mut wal, writer_epoch)?;
+    }
+    wal.syncer().sync()?;
     let new_mark = RunMark { writer_epoch, ..new_mark };
     let highest =
         slots.iter().filter(|slot| slot.is_whole()).map(|slot| slot.commit_seq).max().unwrap_or(0);
-    let on_ring = if is_of_this_boot {
-        image.view().header_word(COMMIT_SEQ_OFFSET).load(Ordering::Relaxed)
-    } else {
-        0
-    };
+    // Also of a copy, whose readers may have seen that number; but not of noise.
+    let on_ring = image.view().header_word(COMMIT_SEQ_OFFSET).load(Ordering::Relaxed);
+    let on_ring = if on_ring < 1 << 48 { on_ring } else { 0 };
     let last_number = highest.max(on_ring).max(writer.now.commit_seq);
     writer.now.durable_lsn = wal.written_lsn();
     writer.now.checkpoint_lsn = durable.published_lsn;

@@ -15,6 +15,8 @@ mod removal;
 mod store;
 mod upkeep;
 
+use std::sync::atomic::Ordering;
+
 use sutra_client::protocol::Operation;
 use sutra_layout::slot::Slot;
 
@@ -71,6 +73,11 @@ impl Writer {
         found: &[Found],
     ) -> Result<(), CoordinatorError> {
         let bad = |what: String| CoordinatorError::BadEntry { lsn, what };
+        let begun = self.image.begun_lsn();
+        if begun.load(Ordering::Relaxed) < lsn {
+            // Ordered before every derived word: those are stored with Release.
+            begun.store(lsn, Ordering::Relaxed);
+        }
         if entry.head.space_dimension.get() != 0 {
             self.make_space(entry.head.space_dimension.get(), entry.head.space_metric, lsn)?;
         }

@@ -106,6 +106,13 @@ impl Image {
         self.view.header_word(LIVE_ENDS_OFFSET + region.index() as u64 * 8)
     }
 
+    /// The log entry whose application was begun last. It is stored before anything derived is, so a
+    /// log that ends before it has lost what this file shows.
+    pub fn begun_lsn(&self) -> &AtomicU64 {
+        // Truth has no live end: the counts of a slot say where it ends.
+        self.live_end(Region::RECORDS)
+    }
+
     /// Stores the entry of a vector space and syncs its page: no extent of the space may reach the
     /// disk before it, or a loss of power would leave extents of unknown size.
     pub fn store_space(

@@ -139,11 +139,24 @@ impl StoreDir {
         made
     }
 
+    /// Puts another `storage.dat` in the place of the one there is, as a whole or not at all.
+    ///
+    /// # Errors
+    /// Those of `fill` and of the system.
+    pub fn replace_storage(&self, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<File> {
+        self.directory.unlink(STORAGE_TEMPORARY_NAME)?;
+        let made = self.make_storage(fill);
+        if made.is_err() {
+            let _ = self.directory.unlink(STORAGE_TEMPORARY_NAME);
+        }
+        made
+    }
+
     fn make_storage(&self, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<File> {
         let file = self.directory.create_file(STORAGE_TEMPORARY_NAME, STORAGE_MODE)?;
         fill(&file)?;
         file.sync_all()?;
-        // Nobody else makes one while the locks are held, so nothing is replaced.
+        // Nobody else makes or replaces one while the locks are held.
         self.directory.rename(STORAGE_TEMPORARY_NAME, STORAGE_NAME)?;
         self.directory.file().sync_all()?;
         Ok(file)
