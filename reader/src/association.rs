@@ -87,6 +87,17 @@ impl<'s> Association<'s> {
         Ok(Some(text))
     }
 
+    /// The ordinal of the version before, if there is one; see [`Snapshot::association_history`].
+    pub(crate) fn previous(&self) -> Option<u32> {
+        self.record.previous.checked_sub(1)
+    }
+
+    /// Whether another version is one of the same association.
+    pub(crate) fn is_of_same(&self, other: &Association<'_>) -> bool {
+        let key = |of: &Association<'_>| (of.source(), of.target(), of.edge_type());
+        key(self) == key(other)
+    }
+
     /// Whether this version says that the association ended.
     pub fn is_tombstone(&self) -> bool {
         self.record.is_tombstone()

@@ -1,7 +1,6 @@
 //! One version of a concept, borrowed where it lies.
 
 use std::fmt;
-use std::ops::Range;
 
 use sutra_layout::Damage;
 use sutra_layout::id::{IdForm, key_to_hex};
@@ -61,6 +60,15 @@ impl<'s> Concept<'s> {
         Ok(Concept { snapshot, record })
     }
 
+    /// A version whose ordinal is known to be one of the snapshot's.
+    pub(crate) fn of_checked(snapshot: &'s Snapshot, record: &'s ConceptRecord) -> Concept<'s> {
+        Concept { snapshot, record }
+    }
+
+    pub(crate) fn parts(&self) -> (&'s Snapshot, &'s ConceptRecord) {
+        (self.snapshot, self.record)
+    }
+
     /// Its dense number in the store, the same in every snapshot of a generation.
     #[inline]
     pub fn ordinal(&self) -> u32 {
@@ -89,10 +97,8 @@ impl<'s> Concept<'s> {
     /// Its content; empty if an association made it and nothing was learnt since.
     #[inline]
     pub fn content(&self) -> Result<&'s str, ReadError> {
-        if self.record.flags & (ConceptRecord::PLACEHOLDER | ConceptRecord::PURGED) != 0 {
-            return Ok("");
-        }
-        self.text("a content", self.record.content.get())
+        let content = borrow_content(self.snapshot, self.record);
+        content.map_err(|damage| self.snapshot.damaged(damage))
     }
 
     /// Its metadata, as the caller gave it.
@@ -187,6 +193,12 @@ impl<'s> Concept<'s> {
         self.record.flags & ConceptRecord::PLACEHOLDER != 0
     }
 
+    /// Whether this version says that the concept was forgotten. Only [`Snapshot::history`],
+    /// [`Snapshot::changes`] and [`Snapshot::last_version`] give such versions.
+    pub fn is_forgotten(&self) -> bool {
+        self.record.is_tombstone()
+    }
+
     fn symbol(&self, table: SymbolTable, number: u32) -> Option<&'s str> {
         if number == 0 {
             return None;
@@ -216,6 +228,18 @@ impl fmt::Debug for Concept<'_> {
     }
 }
 
+/// The content of a version.
+#[inline]
+pub(crate) fn borrow_content<'s>(
+    snapshot: &'s Snapshot,
+    record: &ConceptRecord,
+) -> Result<&'s str, Damage> {
+    if record.flags & (ConceptRecord::PLACEHOLDER | ConceptRecord::PURGED) != 0 {
+        return Ok("");
+    }
+    borrow_text(snapshot, "a content", record.content.get())
+}
+
 /// The blob at byte `offset` of the content region as text.
 #[inline]
 pub(crate) fn borrow_text<'s>(
@@ -228,40 +252,4 @@ pub(crate) fn borrow_text<'s>(
         let found = u64::from(bytes[error.valid_up_to()]);
         Damage::new(0, what, found, "UTF-8 text")
     })
-}
-
-/// Damaged concepts that an iteration reports before it ends.
-const DAMAGE_BUDGET: u32 = 1000;
-
-/// The concepts of a snapshot, by ascending ordinal. After damage it goes on with the next concept,
-/// up to a thousand times.
-#[derive(Debug)]
-pub struct Concepts<'s> {
-    snapshot: &'s Snapshot,
-    ordinals: Range<u64>,
-    damage_left: u32,
-}
-
-impl<'s> Concepts<'s> {
-    pub(crate) fn new(snapshot: &'s Snapshot) -> Concepts<'s> {
-        let ordinals = 0..snapshot.slot().concepts;
-        Concepts { snapshot, ordinals, damage_left: DAMAGE_BUDGET }
-    }
-}
-
-impl<'s> Iterator for Concepts<'s> {
-    type Item = Result<Concept<'s>, ReadError>;
-
-    fn next(&mut self) -> Option<Result<Concept<'s>, ReadError>> {
-        let snapshot = self.snapshot;
-        let concept =
-            self.ordinals.find_map(|ordinal| snapshot.concept(ordinal as u32).transpose());
-        if matches!(concept, Some(Err(_))) {
-            self.damage_left -= 1;
-            if self.damage_left == 0 {
-                self.ordinals = 0..0;
-            }
-        }
-        concept
-    }
 }

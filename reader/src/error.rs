@@ -63,17 +63,16 @@ pub enum OpenError {
         /// What the person can do.
         remedy: &'static str,
     },
-    /// Its last coordinator did not stop cleanly, and it was copied or the machine was restarted.
-    #[error(
-        "{path} needs recovery: {found}; start its coordinator once with `sutra serve {store}`",
-        path = path.display(),
-        store = path.parent().unwrap_or(path).display()
-    )]
+    /// Its last coordinator did not stop cleanly, and it was copied or the machine was restarted;
+    /// or a sync failed, and then nobody knows what is on the disk.
+    #[error("{path} needs recovery: {found}; {remedy}", path = path.display())]
     NeedsRecovery {
         /// The file opened.
         path: PathBuf,
         /// How that was told.
         found: &'static str,
+        /// What the person can do.
+        remedy: String,
     },
     /// This user may not read it.
     #[error(
@@ -188,6 +187,31 @@ pub enum ReadError {
         /// How many there are, ended ones too.
         count: u64,
     },
+    /// A compaction dropped what was before its horizon.
+    #[error(
+        "the history before LSN {floor} was dropped by a compaction, and LSN {wanted} is before \
+         it; ask for LSN {floor} or later"
+    )]
+    HistoryDropped {
+        /// The LSN asked for.
+        wanted: u64,
+        /// The first that is still there.
+        floor: u64,
+    },
+    /// What is asked for is not in this snapshot yet.
+    #[error(
+        "this snapshot has everything up to LSN {published}, and LSN {wanted} is after it; take a \
+         newer snapshot, or wait for that LSN"
+    )]
+    NotYet {
+        /// The LSN asked for.
+        wanted: u64,
+        /// The last one in the snapshot.
+        published: u64,
+    },
+    /// The text to look for has no letter or digit.
+    #[error("the text to look for has no word; give at least one letter or digit")]
+    NoWords,
     /// A vector space that this version of the store does not have.
     #[error("there is no vector space {space}: this version of the store has {count}")]
     NoSuchSpace {

@@ -4,7 +4,8 @@
 //! |----------|---------------------|----------|
 //! | of this boot, device and inode | any | the ring: the page cache holds all that was stored |
 //! | any other | clean | ring or durable slot, whichever is newer: all of it was synced |
-//! | any other, or poisoned | not clean, or none | no: `NeedsRecovery` |
+//! | any other | not clean, or none | no: `NeedsRecovery` |
+//! | poisoned: a sync failed | any | no: `NeedsRecovery`, and no coordinator starts either |
 
 use std::fs::File;
 use std::io;
@@ -29,6 +30,10 @@ use crate::error::{OpenError, ReadError};
 
 /// A coordinator whose heartbeat is older is taken for dead or stopped.
 pub(crate) const HEARTBEAT_STALE: Duration = Duration::from_secs(1);
+
+/// What a poisoned run mark says.
+const SYNC_FAILED: &str =
+    "a sync failed while it was written, so nobody knows what of it is on the disk";
 
 /// One opened file of a store.
 #[derive(Debug)]
@@ -75,7 +80,18 @@ impl StoreFile {
         file.check_directory().map_err(of_damage)?;
         let slot = file.accept().map_err(of_damage)?.map_err(|found| {
             let path = file.path.to_path_buf();
-            OpenError::NeedsRecovery { path, found }
+            let remedy = match found {
+                SYNC_FAILED => {
+                    "the coordinator refuses it too: check the disk, and restore a copy \
+                     of the store"
+                        .to_owned()
+                }
+                _ => {
+                    let store = path.parent().unwrap_or(&path).display();
+                    format!("start its coordinator once with `sutra serve {store}`")
+                }
+            };
+            OpenError::NeedsRecovery { path, found, remedy }
         })?;
         // Only `sutra stats` looks at it: a file system without such locks loses no more than that.
         let _ = lock::announce_reader(file.view.map().file(), std::process::id());
@@ -103,7 +119,7 @@ impl StoreFile {
         let is_clean = durable.is_some_and(|slot| slot.flags & Slot::CLEAN != 0);
         if !of_this_boot && (is_poisoned || !is_clean) {
             return Ok(Err(if is_poisoned {
-                "its last coordinator met a failed sync"
+                SYNC_FAILED
             } else {
                 "it is a copy, or the machine was restarted, without a clean stop before"
             }));

@@ -1,4 +1,4 @@
-//! Reads a live Sutra store in place: get, neighbors, paths, nearest.
+//! Reads a live Sutra store in place: get, neighbors, paths, nearest, text, history and changes.
 //!
 //! A [`Reader`] maps `STORE/storage.dat` read-only and takes [`Snapshot`]s of it: fixed, consistent
 //! views of one published version. What a snapshot gives is borrowed from the mapping, where it
@@ -23,28 +23,43 @@
 //! # }
 //! ```
 
+mod access;
+mod as_of;
 mod association;
+mod changes;
 mod concept;
+mod concepts;
 mod error;
 mod file;
+mod filter;
+mod history;
 mod kernel;
+mod names;
 mod nearest;
 mod neighbors;
 mod path;
 mod reader;
+mod search;
 mod snapshot;
 mod stats;
 mod symbols;
 pub mod verify;
 mod wait;
 
+pub use access::Access;
 pub use association::Association;
-pub use concept::{Concept, ConceptId, Concepts};
+pub use changes::{Change, ChangeKind, Changes};
+pub use concept::{Concept, ConceptId};
+pub use concepts::{ConceptQuery, Concepts};
 pub use error::{OpenError, ReadError};
+pub use filter::{Filter, FilterError, Value, parse_time};
+pub use history::{AssociationHistory, History};
+pub use names::{NamespaceInfo, Namespaces, SpaceInfo};
 pub use nearest::{Hit, NearestQuery};
 pub use neighbors::{Direction, Neighbor, NeighborQuery};
 pub use path::{Path, PathQuery};
 pub use reader::{Reader, STORAGE_FILE, WriterStatus};
+pub use search::{SearchHit, SearchQuery};
 pub use snapshot::Snapshot;
 pub use stats::SnapshotStats;
 

@@ -13,26 +13,33 @@ use sutra_layout::geometry::{Region, Shape};
 use sutra_layout::space::{Metric, Space};
 
 use crate::error::ReadError;
+use crate::filter::Filter;
 use crate::kernel;
+use crate::names::{Namespaces, Scope};
 use crate::snapshot::Snapshot;
 
 /// Rows scored at a time: their scores fit into the fastest cache beside the query.
 const BLOCK_ROWS: u64 = 256;
 
 /// Which concepts are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NearestQuery {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NearestQuery<'q> {
     /// How many, at most.
     pub k: usize,
     /// The vector space that is searched.
     pub space: usize,
     /// A concept to leave out, as its own nearest neighbour is no answer.
     pub exclude: Option<u32>,
+    /// Concepts to keep; `None`: all. As many as `k` are found if there are so many.
+    pub filter: Option<&'q Filter>,
+    /// The namespaces that are searched; by default the one without a name.
+    pub namespaces: Namespaces<'q>,
 }
 
-impl Default for NearestQuery {
-    fn default() -> NearestQuery {
-        NearestQuery { k: 10, space: 0, exclude: None }
+impl Default for NearestQuery<'_> {
+    fn default() -> Self {
+        let namespaces = Namespaces::default();
+        NearestQuery { k: 10, space: 0, exclude: None, filter: None, namespaces }
     }
 }
 
@@ -75,7 +82,7 @@ impl Snapshot {
     ///
     /// Exact: every row of the space is compared in 32-bit floating point. Space 0 of a store that
     /// has no vectors yet gives nothing.
-    pub fn nearest(&self, vector: &[f32], query: &NearestQuery) -> Result<Vec<Hit>, ReadError> {
+    pub fn nearest(&self, vector: &[f32], query: &NearestQuery<'_>) -> Result<Vec<Hit>, ReadError> {
         if query.space == 0 && self.space_count() == 0 {
             return Ok(Vec::new());
         }
@@ -86,6 +93,7 @@ impl Snapshot {
             vector,
             factor: factor_of(vector, query.space, space)?,
             query,
+            scope: self.scope(query.namespaces),
         };
         search.run().map_err(|damage| self.damaged(damage))
     }
@@ -120,7 +128,8 @@ struct Search<'s> {
     space: &'s Space,
     vector: &'s [f32],
     factor: f32,
-    query: &'s NearestQuery,
+    query: &'s NearestQuery<'s>,
+    scope: Scope,
 }
 
 impl Search<'_> {
@@ -132,7 +141,7 @@ impl Search<'_> {
         let mut best = BinaryHeap::new();
         let mut scores = [0.0; BLOCK_ROWS as usize];
         let mut row = 0;
-        while row < end && self.query.k > 0 {
+        while row < end && self.query.k > 0 && self.scope != Scope::Nothing {
             let block_end = end.min(row + BLOCK_ROWS);
             let (rows, stride) = view.vectors(self.query.space, row, block_end, slot)?;
             // Rows and their columns lie in extents of different sizes.
@@ -198,15 +207,23 @@ impl Search<'_> {
 
     #[inline(never)]
     fn counts(&self, row: u64, owner: u32) -> Result<bool, Damage> {
-        let concepts = self.snapshot.slot().concepts;
+        // A store as it was has later rows too, of concepts that it does not have.
+        let newest =
+            self.snapshot.as_of_state().map_or(self.snapshot.slot(), |as_of| &as_of.newest);
+        let concepts = newest.concepts;
         if u64::from(owner) >= concepts {
             let expected = format!("below {concepts}");
             return Err(Damage::new(0, "the owner of a vector", owner.into(), expected));
         }
         let record = self.snapshot.present_record(owner)?;
-        let Some(record) = record else { return Ok(false) };
+        let Some(record) = record.filter(|record| self.scope.takes(record)) else {
+            return Ok(false);
+        };
         let (view, slot) = (self.snapshot.view(), self.snapshot.slot());
         let current = view.row_of(record, self.query.space, slot)?;
-        Ok(current.is_some_and(|current| u64::from(current) == row))
+        if current.is_none_or(|current| u64::from(current) != row) {
+            return Ok(false);
+        }
+        self.query.filter.map_or(Ok(true), |filter| filter.takes(self.snapshot, record))
     }
 }

@@ -3,12 +3,14 @@
 use std::sync::atomic::Ordering;
 
 use sutra_layout::Damage;
-use sutra_layout::adjacency::{Entries, Entry};
+use sutra_layout::adjacency::{Block, BlockRef, Entries, Entry};
 use sutra_layout::column;
 use sutra_layout::edge::EdgeRecord;
+use sutra_layout::view::View;
 
 use crate::concept::Concept;
 use crate::error::ReadError;
+use crate::filter::Filter;
 use crate::snapshot::Snapshot;
 
 /// Entries above the snapshot that a walk may pass before it is taken for damage.
@@ -58,6 +60,8 @@ pub struct NeighborQuery<'q> {
     pub limit: Option<usize>,
     /// Associations below it are left out.
     pub min_confidence: f32,
+    /// Neighbors to keep; `None`: all. With a limit, so many are found if there are so many.
+    pub filter: Option<&'q Filter>,
 }
 
 /// A concept that an association leads to.
@@ -164,6 +168,10 @@ impl<'s> Links<'s> {
         } else {
             0
         };
+        let head = match snapshot.as_of_state() {
+            Some(_) => head_below(snapshot.view(), head, snapshot.slot().edges)?,
+            None => head,
+        };
         Ok(Links {
             snapshot,
             ordinal,
@@ -239,8 +247,14 @@ impl<'s> Links<'s> {
             let Some(record) = self.edge(entry)? else {
                 continue;
             };
-            if record.confidence < query.min_confidence
-                || self.snapshot.present_record(entry.neighbor)?.is_none()
+            if record.confidence < query.min_confidence {
+                continue;
+            }
+            let Some(neighbor) = self.snapshot.present_record(entry.neighbor)? else {
+                continue;
+            };
+            if let Some(filter) = query.filter
+                && !filter.takes(self.snapshot, neighbor)?
             {
                 continue;
             }
@@ -258,4 +272,27 @@ impl<'s> Links<'s> {
         }
         Ok(None)
     }
+}
+
+/// The head of what is left of a list when all blocks are taken away that hold nothing below
+/// `edge_end`: a store as it was need not walk past all that came since. A logarithm of blocks is
+/// looked at.
+fn head_below(view: &View, head: u64, edge_end: u64) -> Result<u64, Damage> {
+    let is_above =
+        |block: &Block<'_>| block.entry(0).is_none_or(|oldest| u64::from(oldest.edge) >= edge_end);
+    let mut next = BlockRef::decode(head);
+    // Each step leads to a lower unit, so the walk ends.
+    while let Some(at) = next {
+        let block = Block::open(view, at)?;
+        if !is_above(&block) {
+            return Ok(at.encode());
+        }
+        next = block.next()?;
+        if let Some(skip) = block.skip()?
+            && is_above(&Block::open(view, skip)?)
+        {
+            next = Some(skip);
+        }
+    }
+    Ok(0)
 }

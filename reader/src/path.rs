@@ -12,21 +12,24 @@ use sutra_layout::Damage;
 
 use crate::concept::Concept;
 use crate::error::ReadError;
+use crate::filter::Filter;
 use crate::neighbors::{Direction, Links};
 use crate::snapshot::Snapshot;
 
 /// How a path is looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PathQuery {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PathQuery<'q> {
     /// Associations of the path, at most.
     pub max_depth: u32,
     /// Which way associations are followed; out by default.
     pub direction: Direction,
+    /// Concepts to go through; `None`: all. The two ends need not be among them.
+    pub filter: Option<&'q Filter>,
 }
 
-impl Default for PathQuery {
-    fn default() -> PathQuery {
-        PathQuery { max_depth: 6, direction: Direction::Out }
+impl Default for PathQuery<'_> {
+    fn default() -> Self {
+        PathQuery { max_depth: 6, direction: Direction::Out, filter: None }
     }
 }
 
@@ -54,27 +57,28 @@ impl Snapshot {
     /// A shortest path, if there is one of at most `max_depth` associations.
     ///
     /// Of several associations that join the same two concepts it takes the newest. It passes
-    /// through no concept that is forgotten or expired. Memory is bounded by the concepts visited.
+    /// through no concept that is forgotten or expired, or that the filter does not take: then the
+    /// path is a shortest one of those that the filter leaves. Memory is bounded by the concepts visited.
     pub fn find_path(
         &self,
         from: &Concept<'_>,
         to: &Concept<'_>,
-        query: &PathQuery,
+        query: &PathQuery<'_>,
     ) -> Result<Option<Path>, ReadError> {
         let found = SCRATCH.with_borrow_mut(|sides| {
-            let found = self.search(sides, from.ordinal(), to.ordinal(), query);
+            let found = self.search_path(sides, from.ordinal(), to.ordinal(), query);
             sides.iter_mut().for_each(Side::release);
             found
         });
         found.map_err(|damage| self.damaged(damage))
     }
 
-    fn search(
+    fn search_path(
         &self,
         sides: &mut [Side; 2],
         from: u32,
         to: u32,
-        query: &PathQuery,
+        query: &PathQuery<'_>,
     ) -> Result<Option<Path>, Damage> {
         let [forward, backward] = sides;
         forward.start(from, self.slot().concepts);
@@ -85,9 +89,10 @@ impl Snapshot {
         for _ in 0..query.max_depth {
             let is_forward = forward.frontier_count() <= backward.frontier_count();
             let met = if is_forward {
-                self.advance(forward, backward, query.direction)?
+                self.advance(forward, backward, query.direction, query.filter)?
             } else {
-                let met = self.advance(backward, forward, query.direction.reversed())?;
+                let direction = query.direction.reversed();
+                let met = self.advance(backward, forward, direction, query.filter)?;
                 met.map(|(back, fore)| (fore, back))
             };
             if let Some(met) = met {
@@ -106,6 +111,7 @@ impl Snapshot {
         side: &mut Side,
         other: &Side,
         direction: Direction,
+        filter: Option<&Filter>,
     ) -> Result<Option<(usize, usize)>, Damage> {
         let level = side.frontier_start..side.steps.len();
         side.frontier_start = level.end;
@@ -119,7 +125,12 @@ impl Snapshot {
                         continue;
                     }
                     side.mark(node);
-                    if self.present_record(node)?.is_none() {
+                    let is_end = node == other.steps[0].node;
+                    let may_pass = match (self.present_record(node)?, filter) {
+                        (Some(record), Some(filter)) => is_end || filter.takes(self, record)?,
+                        (record, _) => record.is_some(),
+                    };
+                    if !may_pass {
                         side.absent.push(node);
                         continue;
                     }

@@ -120,7 +120,7 @@ impl Reader {
 impl State {
     /// Takes the newest published version, if there is a newer one and the writer lets us.
     fn advance(&mut self) -> Result<(), ReadError> {
-        let Version { file, slot, symbols } = &*self.version;
+        let Version { file, slot, symbols, .. } = &*self.version;
         if file.view.ring().commit_seq() == slot.commit_seq {
             return Ok(());
         }
@@ -159,7 +159,7 @@ impl Version {
             let extended = Arc::make_mut(&mut symbols).extend(&file.view, &slot);
             extended.map_err(|damage| file.damaged(damage))?;
         }
-        Ok(Version { file, slot, symbols })
+        Ok(Version { file, slot, symbols, as_of: None })
     }
 }
 

@@ -11,8 +11,9 @@ use sutra_layout::space::Space;
 use sutra_layout::symbol::SymbolTable;
 use sutra_layout::view::View;
 
+use crate::as_of::AsOf;
 use crate::association::Association;
-use crate::concept::{Concept, Concepts};
+use crate::concept::Concept;
 use crate::error::ReadError;
 use crate::file::StoreFile;
 use crate::symbols::Symbols;
@@ -23,6 +24,8 @@ pub(crate) struct Version {
     pub(crate) file: Arc<StoreFile>,
     pub(crate) slot: Slot,
     pub(crate) symbols: Arc<Symbols>,
+    /// Only of a store as it was.
+    pub(crate) as_of: Option<Box<AsOf>>,
 }
 
 /// One published version of the store: whatever is written later, it stays as it is.
@@ -50,25 +53,28 @@ impl Snapshot {
         self.slot().published_lsn
     }
 
-    /// When this version was published, in microseconds since the Unix epoch.
+    /// When this version was published, in microseconds since the Unix epoch; of a store as it was,
+    /// the time of then.
     pub fn published_at(&self) -> u64 {
         self.slot().published_at
     }
 
     /// When this snapshot was taken, in microseconds since the Unix epoch: what expired before is
-    /// not in it.
+    /// not in it. Of a store as it was, the time of then.
     pub fn read_time(&self) -> u64 {
         self.read_time
     }
 
-    /// Concepts that are not forgotten.
+    /// Concepts that are not forgotten, in all namespaces, expired ones too. Of a store as it was,
+    /// the first call of this or of [`Snapshot::association_count`] goes once over all that was
+    /// written since.
     pub fn concept_count(&self) -> u64 {
-        self.slot().concepts_live
+        self.live_counts().0
     }
 
-    /// Associations that have not ended.
+    /// Associations that have not ended, likewise.
     pub fn association_count(&self) -> u64 {
-        self.slot().edges_live
+        self.live_counts().1
     }
 
     /// The concept with that id in the default namespace. 32 lower-case hexadecimal digits, or 16
@@ -89,8 +95,7 @@ impl Snapshot {
         }
         let id = id.into();
         id.check()?;
-        let symbols = &self.version.symbols;
-        match symbols.number(SymbolTable::Namespace, namespace) {
+        match self.namespace_number(namespace) {
             Some(number) => self.get_filed(number, namespace, id),
             None => Ok(None),
         }
@@ -103,16 +108,28 @@ impl Snapshot {
         namespace: &str,
         id: Id<'_>,
     ) -> Result<Option<Concept<'_>>, ReadError> {
+        match self.find_filed(number, namespace, id)? {
+            Some(record) if self.is_present(record) => Ok(Some(Concept::new(self, record)?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The newest version of a concept in this snapshot, whatever it says.
+    #[inline]
+    pub(crate) fn find_filed(
+        &self,
+        number: u32,
+        namespace: &str,
+        id: Id<'_>,
+    ) -> Result<Option<&ConceptRecord>, ReadError> {
         id.check()?;
         if id == Id::Content {
             return Err(ReadError::NoId);
         }
         let key = id.key(namespace, "");
         let found = lookup::find_concept(self.view(), self.slot(), number, &key);
-        match found.map_err(|damage| self.damaged(damage))? {
-            Some((_, record)) if self.is_present(record) => Ok(Some(Concept::new(self, record)?)),
-            _ => Ok(None),
-        }
+        let found = found.map_err(|damage| self.damaged(damage))?;
+        Ok(found.map(|(_, record)| record))
     }
 
     /// Whether there is a concept with that id in the default namespace.
@@ -127,11 +144,6 @@ impl Snapshot {
             Some(record) => Ok(Some(Concept::new(self, record)?)),
             None => Ok(None),
         }
-    }
-
-    /// All concepts of this version, by ascending ordinal.
-    pub fn concepts(&self) -> Concepts<'_> {
-        Concepts::new(self)
     }
 
     /// The association with that ordinal, as [`crate::Neighbor::edge`] and [`crate::Path::edges`]
@@ -194,6 +206,19 @@ impl Snapshot {
     #[inline]
     pub(crate) fn slot(&self) -> &Slot {
         &self.version.slot
+    }
+
+    pub(crate) fn version(&self) -> &Version {
+        &self.version
+    }
+
+    #[inline]
+    pub(crate) fn as_of_state(&self) -> Option<&AsOf> {
+        self.version.as_of.as_deref()
+    }
+
+    pub(crate) fn symbols(&self) -> &Symbols {
+        &self.version.symbols
     }
 
     pub(crate) fn symbol(&self, table: SymbolTable, number: u32) -> Option<&str> {

@@ -10,6 +10,9 @@ use crate::reader::writer_of;
 use crate::snapshot::Snapshot;
 
 /// The figures of one snapshot, and of its file at the moment.
+///
+/// Of a store as it was ([`Snapshot::as_of`]), `concepts`, `edges`, `published_lsn` and
+/// `published_at` are those of then; the others are those of the snapshot it was made from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotStats {
     /// Concepts that are not forgotten.
@@ -60,8 +63,8 @@ impl Snapshot {
         let writer = writer_of(file);
         let metadata = file.view.map().file().metadata();
         SnapshotStats {
-            concepts: slot.concepts_live,
-            edges: slot.edges_live,
+            concepts: self.concept_count(),
+            edges: self.association_count(),
             vectors: spaces.iter().map(|space| space.count).sum(),
             indexed_vectors: spaces.iter().map(|space| space.indexed_count).sum(),
             written: slot.operations,

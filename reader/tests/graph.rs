@@ -207,7 +207,7 @@ fn every_path_is_as_short_as_the_plainest_search_finds() {
                 for to in 0..count {
                     let ends = [from, to].map(|at| snapshot.concept(at).unwrap().unwrap());
                     let max_depth = 6;
-                    let query = PathQuery { max_depth, direction };
+                    let query = PathQuery { max_depth, direction, filter: None };
                     let path = snapshot.find_path(&ends[0], &ends[1], &query).unwrap();
                     let expected = distances[to as usize].filter(|d| *d <= max_depth);
                     let found = path.as_ref().map(|path| path.edges.len() as u32);

@@ -17,7 +17,8 @@ use sutra_layout::geometry::{HEADER_SIZE, Region};
 use sutra_layout::slot::Slot;
 use sutra_layout::symbol::SymbolTable;
 use sutra_reader::{
-    Direction, Metric, NearestQuery, NeighborQuery, PathQuery, ReadError, Reader, Snapshot, verify,
+    ConceptQuery, Direction, Filter, Metric, Namespaces, NearestQuery, NeighborQuery, PathQuery,
+    ReadError, Reader, SearchQuery, Snapshot, verify,
 };
 
 /// A store that has some of everything, and the file's bytes as they were made.
@@ -103,7 +104,10 @@ fn ask_everything(store: &Writer) -> usize {
             let _ = reader.wait_for_update(u64::MAX, Duration::ZERO);
             match reader.snapshot() {
                 Err(error) => errors.push(error.to_string()),
-                Ok(snapshot) => ask_snapshot(&snapshot, &mut errors),
+                Ok(snapshot) => {
+                    ask_snapshot(&snapshot, &mut errors);
+                    ask_history(&snapshot, &mut errors);
+                }
             }
         }
     }
@@ -148,7 +152,7 @@ fn ask_snapshot(snapshot: &Snapshot, errors: &mut Vec<String>) {
     }
     for pair in found.chunks_exact(2).take(10) {
         for direction in [Direction::Out, Direction::Both] {
-            let query = PathQuery { max_depth: 20, direction };
+            let query = PathQuery { max_depth: 20, direction, filter: None };
             note(snapshot.find_path(&pair[0], &pair[1], &query).err());
         }
     }
@@ -158,6 +162,53 @@ fn ask_snapshot(snapshot: &Snapshot, errors: &mut Vec<String>) {
             note(Some(error));
         }
     }
+}
+
+/// Everything about how the store came to be, and every query under a filter.
+fn ask_history(snapshot: &Snapshot, errors: &mut Vec<String>) {
+    let lsns = [0, snapshot.published_lsn() / 2, snapshot.published_lsn()];
+    for lsn in lsns {
+        match snapshot.as_of(lsn) {
+            Ok(then) => ask_snapshot(&then, errors),
+            Err(error) => errors.extend(damage_of(error)),
+        }
+    }
+    let mut note = |error: Option<ReadError>| errors.extend(error.and_then(damage_of));
+    note(snapshot.lsn_at(1_700_000_000_000_050).err());
+    note(snapshot.as_of_time(snapshot.published_at().saturating_sub(40)).err());
+    note(snapshot.namespaces().err());
+    note(snapshot.spaces().err());
+    match snapshot.changes(lsns[1]) {
+        Err(error) => note(Some(error)),
+        Ok(changes) => changes.for_each(|change| note(change.err())),
+    }
+    for ordinal in 0..62 {
+        match snapshot.last_version_of(ordinal) {
+            Err(error) => note(Some(error)),
+            Ok(None) => {}
+            Ok(Some(last)) => {
+                note(last.access().err());
+                snapshot.history(&last).for_each(|version| note(version.err()));
+            }
+        }
+        match snapshot.association_history(ordinal) {
+            Err(error) => note(Some(error)),
+            Ok(history) => history.for_each(|version| note(version.err())),
+        }
+    }
+    let text = "exists meta.a or kind = x or author = y or id < z or meta.b[1] = 2";
+    let filter = Filter::parse(text).unwrap();
+    let query = ConceptQuery { filter: Some(&filter), namespaces: Namespaces::All };
+    snapshot.concepts_where(&query).for_each(|concept| note(concept.err()));
+    for text in ["a", "é content"] {
+        let query = SearchQuery { filter: Some(&filter), ..SearchQuery::default() };
+        note(snapshot.search(text, &query).err());
+    }
+}
+
+/// What an error says, if it is about the file and not about the question.
+fn damage_of(error: ReadError) -> Option<String> {
+    matches!(error, ReadError::Damaged { .. }).then(|| error.to_string())
 }
 
 #[derive(Clone, Debug)]

@@ -161,6 +161,10 @@ fn a_poisoned_store_needs_recovery_even_in_its_own_boot() {
     store.mark_run(RunMark { flags: RunMark::POISONED, ..RunMark::default() });
     let error = Reader::open(store.path()).unwrap_err();
     assert!(matches!(error, OpenError::NeedsRecovery { .. }), "{error}");
+    let message = error.to_string();
+    for part in ["a sync failed", "the coordinator refuses it too", "restore a copy"] {
+        assert!(message.contains(part), "{message}");
+    }
 }
 
 #[test]

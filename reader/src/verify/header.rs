@@ -40,7 +40,11 @@ pub(super) fn run_mark(file: &StoreFile) -> Result<String, String> {
         ));
     }
     if mark.flags & RunMark::POISONED != 0 {
-        return Err("a sync of this store failed; start the coordinator to recover".to_owned());
+        return Err(
+            "a sync of this store failed, and the coordinator refuses it: check the disk, and \
+             restore a copy of the store"
+                .to_owned(),
+        );
     }
     let epoch = mark.writer_epoch;
     Ok(if file.is_of_this_boot(&mark) {

@@ -94,7 +94,7 @@ impl Memory {
         let at = BlockRef { unit, units_log2 };
         let block = Block::open(&self.view, at).unwrap();
         let next = newest.map(|block| (block.at, block.depth()));
-        let head_words = Block::head_words(next, None);
+        let head_words = Block::head_words(next, newest.map(|below| self.skip_from(below)));
         for (word, value) in block.head().into_iter().zip(head_words) {
             word.store(value, Ordering::Relaxed);
         }
@@ -102,6 +102,18 @@ impl Memory {
         second.store(words[1], Ordering::Relaxed);
         first.store(words[0], Ordering::Relaxed);
         head.store(at.encode(), Ordering::Release);
+    }
+
+    /// Where a block on top of `below` skips to: as for records.
+    fn skip_from(&self, below: Block<'_>) -> BlockRef {
+        let open = |at| Block::open(&self.view, at).unwrap();
+        let further = || {
+            let jump = open(below.skip().unwrap()?);
+            let further = open(jump.skip().unwrap()?);
+            let is_equal = below.depth() - jump.depth() == jump.depth() - further.depth();
+            is_equal.then_some(further.at)
+        };
+        further().unwrap_or(below.at)
     }
 
     /// Marks the entries of edge `ended` as ended by edge `by`.

@@ -12,6 +12,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
+use sutra_layout::access::{ACCESS_WORDS, LAST_ACCESS, STATE, count_word, next_state};
 use sutra_layout::blob::{BlobHead, blob_space};
 use sutra_layout::checksum::{edge_hash, id_hash};
 use sutra_layout::edge::EdgeRecord;
@@ -22,7 +23,7 @@ use sutra_layout::geometry::{
 use sutra_layout::id::Id;
 use sutra_layout::index::{INDEX, IndexRoot, upsert};
 use sutra_layout::lookup;
-use sutra_layout::record::ConceptRecord;
+use sutra_layout::record::{ConceptRecord, skip_of};
 use sutra_layout::run_mark::RunMark;
 use sutra_layout::slot::Slot;
 use sutra_layout::space::{Metric, Space, SpaceEntry};
@@ -43,7 +44,10 @@ pub struct Writer {
     edge_root: IndexRoot,
     /// The counts of all that is written; `publish` makes them visible.
     pub slot: Slot,
-    now: u64,
+    /// The time of what was written last, in microseconds since the Unix epoch.
+    pub now: u64,
+    /// Whether operations share the LSN of the one before.
+    is_together: bool,
 }
 
 /// A concept to learn. What is not given keeps its default, not its former value.
@@ -58,6 +62,8 @@ pub struct Learn<'a> {
     pub author: u32,
     pub expires_at: u64,
     pub flags: u16,
+    pub strength: Option<f32>,
+    pub confidence: Option<f32>,
 }
 
 /// An association to make.
@@ -100,6 +106,7 @@ impl Writer {
             edge_root: IndexRoot::default(),
             slot: Slot::default(),
             now: 1_700_000_000_000_000,
+            is_together: false,
         };
         writer.mark_run(RunMark::default());
         writer.publish();
@@ -193,8 +200,19 @@ impl Writer {
 
     /// Makes the next vector space.
     pub fn make_space(&mut self, dimension: usize, metric: Metric) -> usize {
+        self.make_named_space("", "none", dimension, metric)
+    }
+
+    /// Makes the next vector space, with a name.
+    pub fn make_named_space(
+        &mut self,
+        name: &str,
+        model: &str,
+        dimension: usize,
+        metric: Metric,
+    ) -> usize {
         let at = self.slot.spaces_count as usize;
-        let space = Space { dimension, metric, m: 16, name: String::new(), model: "none".into() };
+        let space = Space { dimension, metric, m: 16, name: name.into(), model: model.into() };
         let entry = SpaceEntry::new(at, &space, 0);
         self.put(SPACES_OFFSET + at as u64 * PAGE_SIZE, bytes_of(&entry));
         self.slot.spaces_count += 1;
@@ -210,6 +228,25 @@ impl Writer {
         let offset = self.memory.place(Region::SYMBOLS, at, size);
         self.put(offset, &bytes);
         self.slot.symbols_size = at + size;
+    }
+
+    /// What `write` does becomes one log entry: an atomic batch.
+    pub fn together(&mut self, write: impl FnOnce(&mut Writer)) {
+        if !self.is_together {
+            self.step();
+        }
+        let before = std::mem::replace(&mut self.is_together, true);
+        write(self);
+        self.is_together = before;
+    }
+
+    /// The next log entry's LSN.
+    fn step(&mut self) -> u64 {
+        if !self.is_together {
+            self.slot.operations += 1;
+            self.now += 1;
+        }
+        self.slot.operations
     }
 
     /// Learns a concept in the default namespace, or a new version of it; its ordinal.
@@ -232,20 +269,20 @@ impl Writer {
             Id::Text(text) => self.append_blob(text.as_bytes()) + 1,
             _ => 0,
         };
-        self.slot.operations += 1;
-        self.now += 1;
+        let lsn = self.step();
+        let live = before.filter(|(_, old)| !old.is_tombstone());
         let mut record = ConceptRecord {
             id: key,
-            lsn: self.slot.operations,
-            born_lsn: before.map_or(self.slot.operations, |(_, old)| old.born_lsn),
+            lsn,
+            born_lsn: live.map_or(lsn, |(_, old)| old.born_lsn),
             previous: before.map_or(0, |(ordinal, _)| ordinal + 1),
-            created_at: before.map_or(self.now, |(_, old)| old.created_at),
+            created_at: live.map_or(self.now, |(_, old)| old.created_at),
             updated_at: self.now,
             expires_at: learn.expires_at,
             concept_ordinal: self.slot.concepts as u32,
             version: before.map_or(1, |(_, old)| old.version + 1),
-            strength: 0.5,
-            confidence: 0.75,
+            strength: learn.strength.unwrap_or(0.5),
+            confidence: learn.confidence.unwrap_or(0.75),
             vector,
             author: learn.author,
             namespace,
@@ -257,8 +294,16 @@ impl Writer {
             space: learn.space as u8,
             ..ConceptRecord::default()
         };
+        if let Some((previous, old)) = before {
+            let version_of = |at| self.view().record(at, &self.slot).unwrap();
+            let jump_of = |at| {
+                let jump = version_of(at).skip.get().checked_sub(1)?;
+                Some((jump, version_of(jump).version))
+            };
+            record.skip = U48::new(skip_of((previous, old.version), jump_of) + 1);
+        }
         let is_live = !record.is_tombstone();
-        let was_live = before.is_some_and(|(_, old)| !old.is_tombstone());
+        let was_live = live.is_some();
         match before {
             Some((_, old)) => record.concept_ordinal = old.concept_ordinal,
             None => self.slot.concepts += 1,
@@ -341,14 +386,34 @@ impl Writer {
 
     /// Forgets a concept and ends its associations.
     pub fn forget(&mut self, id: &str) {
-        let learn = Learn { flags: ConceptRecord::TOMBSTONE, ..Learn::default() };
-        let ordinal = self.learn_as(id.into(), learn);
-        for edge in 0..self.slot.edges {
-            let edge = *self.view().edge(edge, &self.slot).unwrap();
-            if edge.source == ordinal || edge.target == ordinal {
-                self.disassociate(edge.source, edge.target, edge.edge_type);
+        self.forget_in(("", 0), id);
+    }
+
+    /// Forgets a concept of a namespace and ends its associations, in one log entry.
+    pub fn forget_in(&mut self, namespace: (&str, u32), id: &str) {
+        self.together(|store| {
+            let flags = ConceptRecord::TOMBSTONE;
+            let ordinal = store.learn_as(id.into(), Learn { namespace, flags, ..Learn::default() });
+            for edge in 0..store.slot.edges {
+                let edge = *store.view().edge(edge, &store.slot).unwrap();
+                if edge.source == ordinal || edge.target == ordinal {
+                    store.disassociate(edge.source, edge.target, edge.edge_type);
+                }
             }
-        }
+        });
+    }
+
+    /// Counts accesses of a concept, the last one at `at`.
+    pub fn touch(&mut self, ordinal: u32, count: u64, at: u64) {
+        let lsn = self.step();
+        self.memory.place(Region::ACCESS, ordinal.into(), 1);
+        let words = self.view().words(Region::ACCESS, ordinal.into(), ACCESS_WORDS).unwrap();
+        let state = words[STATE].load(Ordering::Relaxed);
+        let next = next_state(state, lsn);
+        let count = words[count_word(state)].load(Ordering::Relaxed) + count;
+        words[count_word(next)].store(count, Ordering::Relaxed);
+        words[LAST_ACCESS].store(at, Ordering::Relaxed);
+        words[STATE].store(next, Ordering::Release);
     }
 
     /// Associates two concepts by ordinal, or a new version of it; the edge's ordinal.
@@ -356,11 +421,10 @@ impl Writer {
         let key = (source, target, associate.edge_type);
         let before = lookup::find_edge(self.view(), &self.slot, key).unwrap();
         let before = before.map(|(ordinal, edge)| (ordinal, edge.is_tombstone()));
-        self.slot.operations += 1;
-        self.now += 1;
+        let lsn = self.step();
         let properties = associate.properties.map_or(0, |p| self.append_blob(p.as_bytes()) + 1);
         let edge = EdgeRecord {
-            lsn: self.slot.operations,
+            lsn,
             created_at: self.now,
             valid_until: associate.valid_until,
             source,
@@ -431,7 +495,7 @@ impl Writer {
         let new = self.path().join("storage.dat.next");
         let file = create_file(&new, self.view().superblock().generation + 1);
         std::fs::rename(&new, &path).unwrap();
-        let Writer { directory, memory, id_root, edge_root, slot, now } = self;
+        let Writer { directory, memory, id_root, edge_root, slot, now, is_together } = self;
         let next = Writer::over(directory, file);
         let old = Writer {
             directory: tempfile::tempdir().unwrap(),
@@ -440,6 +504,7 @@ impl Writer {
             edge_root,
             slot,
             now,
+            is_together,
         };
         (old, next)
     }
