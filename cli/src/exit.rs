@@ -1,4 +1,4 @@
-//! How a command ends: one of five exit codes, and a message that says what to do.
+//! How a command ends: one of six exit codes, and a message that says what to do.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -17,6 +17,8 @@ pub enum Exit {
     Store = 3,
     /// An import is done, and some of its lines were rejected.
     Rejects = 4,
+    /// A condition of the write did not hold, so that nothing was written.
+    Conflict = 5,
 }
 
 impl From<Exit> for ExitCode {

@@ -1,16 +1,19 @@
 //! `sutra`: serve, fill, ask and inspect a store.
 
+mod args;
 mod commands;
 mod demo;
+mod doctor;
 mod exit;
 mod import;
 mod npy;
 mod output;
 mod store;
+mod write;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use exit::{Exit, Outcome};
 
 /// One live knowledge store, shared by many processes on one machine
@@ -31,7 +34,8 @@ Examples:
   sutra nearest knowledge --like wolf --json
   sutra stop knowledge
 
-Exit codes: 0 done; 1 not found, or damage found; 2 usage; 3 store or connection; 4 done, with rejects."
+Exit codes: 0 done; 1 not found, or damage found; 2 usage; 3 store or
+connection; 4 done, with rejects; 5 a condition (--if-lsn, --if-absent) did not hold."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -44,14 +48,29 @@ enum Command {
     Serve(commands::serve::ServeArgs),
     Stop(commands::stop::StopArgs),
     Import(import::ImportArgs),
+    Export(commands::export::ExportArgs),
     Learn(commands::learn::LearnArgs),
     Associate(commands::associate::AssociateArgs),
+    Reinforce(commands::reinforce::ReinforceArgs),
+    Touch(commands::touch::TouchArgs),
+    Forget(commands::forget::ForgetArgs),
+    Disassociate(commands::disassociate::DisassociateArgs),
     Get(commands::get::GetArgs),
+    List(commands::list::ListArgs),
+    Search(commands::search::SearchArgs),
     Neighbors(commands::neighbors::NeighborsArgs),
     Path(commands::path::PathArgs),
     Nearest(commands::nearest::NearestArgs),
+    History(commands::history::HistoryArgs),
+    Tail(commands::tail::TailArgs),
+    Watch(commands::watch::WatchArgs),
     Stats(commands::stats::StatsArgs),
+    Space(commands::space::SpaceArgs),
+    Ttl(commands::ttl::TtlArgs),
     Verify(commands::verify::VerifyArgs),
+    Doctor(doctor::DoctorArgs),
+    Completions(commands::completions::CompletionsArgs),
+    Man(commands::man::ManArgs),
     #[command(hide = true)]
     DemoReader(demo::reader::DemoReaderArgs),
 }
@@ -62,14 +81,29 @@ fn run(command: Command) -> Outcome {
         Command::Serve(args) => commands::serve::run(args),
         Command::Stop(args) => commands::stop::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Export(args) => commands::export::run(&args),
         Command::Learn(args) => commands::learn::run(&args),
         Command::Associate(args) => commands::associate::run(&args),
+        Command::Reinforce(args) => commands::reinforce::run(&args),
+        Command::Touch(args) => commands::touch::run(&args),
+        Command::Forget(args) => commands::forget::run(&args),
+        Command::Disassociate(args) => commands::disassociate::run(&args),
         Command::Get(args) => commands::get::run(&args),
+        Command::List(args) => commands::list::run(&args),
+        Command::Search(args) => commands::search::run(&args),
         Command::Neighbors(args) => commands::neighbors::run(&args),
         Command::Path(args) => commands::path::run(&args),
         Command::Nearest(args) => commands::nearest::run(&args),
+        Command::History(args) => commands::history::run(&args),
+        Command::Tail(args) => commands::tail::run(&args),
+        Command::Watch(args) => commands::watch::run(&args),
         Command::Stats(args) => commands::stats::run(&args),
+        Command::Space(args) => commands::space::run(&args),
+        Command::Ttl(args) => commands::ttl::run(&args),
         Command::Verify(args) => commands::verify::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => commands::completions::run(&args, Cli::command()),
+        Command::Man(args) => commands::man::run(&args, Cli::command()),
         Command::DemoReader(args) => demo::reader::run(&args),
     }
 }
@@ -88,8 +122,6 @@ fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::exit::{Exit, Failure};
 
@@ -19,9 +20,14 @@ pub struct OutputArgs {
 
 /// Prints one line of JSON.
 pub fn json(value: &impl Serialize) -> Result<(), Failure> {
+    print(&json_line(value)?)
+}
+
+/// One line of JSON, with its end.
+pub fn json_line(value: &impl Serialize) -> Result<String, Failure> {
     let mut text = serde_json::to_string(value).map_err(Failure::usage)?;
     text.push('\n');
-    print(&text)
+    Ok(text)
 }
 
 /// Prints text that ends with its own line end.
@@ -76,6 +82,27 @@ pub fn rfc3339(time_us: u64) -> String {
     const TIME_US_MAX: u64 = 253_402_300_799_999_999;
     let time = SystemTime::UNIX_EPOCH + Duration::from_micros(time_us.min(TIME_US_MAX));
     humantime::format_rfc3339_micros(time).to_string()
+}
+
+/// A duration as it may be typed: `30days`, `1h 30m`.
+pub fn duration(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+/// A namespace by its name, the one without a name by what it is.
+pub fn namespace(name: &str) -> &str {
+    if name.is_empty() { "the default namespace" } else { name }
+}
+
+/// JSON text that somebody stored as one value, or as a text where it is no JSON.
+///
+/// Line ends between its tokens become spaces, so that it stays on the line it is printed on.
+pub fn value(text: &str) -> Box<RawValue> {
+    let line = text.replace(['\n', '\r'], " ");
+    serde_json::from_str(&line).unwrap_or_else(|_| {
+        let text = serde_json::to_string(text).expect("a text is JSON");
+        RawValue::from_string(text).expect("a text is JSON")
+    })
 }
 
 /// A whole number with its thousands apart: `117,659`.

@@ -48,15 +48,48 @@ pub fn connect(args: &WriterArgs) -> Result<Client, Failure> {
     Ok(builder.connect()?)
 }
 
-/// The concept of that id, or the exit code that says there is none.
-pub fn concept<'s>(snapshot: &'s Snapshot, store: &Path, id: &str) -> Result<Concept<'s>, Failure> {
+/// The concept of that id in a namespace, or the exit code that says there is none.
+pub fn concept<'s>(
+    snapshot: &'s Snapshot,
+    store: &Path,
+    namespace: &str,
+    id: &str,
+) -> Result<Concept<'s>, Failure> {
     Id::from(id).check().map_err(Failure::usage)?;
-    snapshot.get(Id::from(id))?.ok_or_else(|| {
+    snapshot.get_in(namespace, Id::from(id))?.ok_or_else(|| {
+        let place = match namespace {
+            "" => String::new(),
+            name => format!(" in the namespace {name:?}"),
+        };
         Failure::not_found(format!(
-            "{} has no concept {id:?}; ids are case-sensitive and exact",
+            "{} has no concept {id:?}{place}; ids are case-sensitive and exact",
             store.display()
         ))
     })
+}
+
+/// The number of a vector space by its name; the default one without a name.
+pub fn space(snapshot: &Snapshot, name: Option<&str>) -> Result<usize, Failure> {
+    let Some(name) = name else {
+        return Ok(0);
+    };
+    if let Some(number) = snapshot.space_number(name)? {
+        return Ok(number);
+    }
+    let spaces = snapshot.spaces()?;
+    let known: Vec<String> = spaces.iter().map(|space| format!("{:?}", space.name)).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    Err(Failure::not_found(format!(
+        "there is no vector space {name:?}; the store has {known}; `sutra space make` makes one"
+    )))
+}
+
+/// The same for a write, which names it by number.
+pub fn space_to_write(store: &Path, name: Option<&str>) -> Result<u8, Failure> {
+    match name {
+        None => Ok(0),
+        Some(_) => Ok(space(&open(store)?.snapshot()?, name)? as u8),
+    }
 }
 
 impl From<OpenError> for Failure {
@@ -73,7 +106,10 @@ impl From<ReadError> for Failure {
             | ReadError::NoSuchSpace { .. }
             | ReadError::WrongDimension { .. }
             | ReadError::NotFinite { .. }
+            | ReadError::NoWords
+            | ReadError::NotYet { .. }
             | ReadError::ZeroVector => Failure::usage(error),
+            ReadError::HistoryDropped { .. } => Failure::not_found(error),
             _ => Failure::store(error),
         }
     }
@@ -81,23 +117,35 @@ impl From<ReadError> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Failure {
-        Failure::store(error)
+        match error {
+            // An atomic frame is refused as a whole, for the first operation that cannot be.
+            ClientError::Refused { code, message, .. } => {
+                Failure { exit: exit_of(code), error: anyhow::anyhow!(message) }
+            }
+            error => Failure::store(error),
+        }
     }
 }
 
 /// A single operation that was refused: not found, or not usable, or the store's trouble.
 impl From<OperationError> for Failure {
     fn from(error: OperationError) -> Failure {
-        let exit = match error.code {
-            ErrorCode::UnknownConcept => Exit::NotFound,
-            ErrorCode::StorageFull
-            | ErrorCode::Stopping
-            | ErrorCode::Poisoned
-            | ErrorCode::ReadOnly
-            | ErrorCode::LimitReached
-            | ErrorCode::Internal => Exit::Store,
-            _ => Exit::Usage,
-        };
-        Failure { exit, error: anyhow::anyhow!(error.message) }
+        Failure { exit: exit_of(error.code), error: anyhow::anyhow!(error.message) }
+    }
+}
+
+fn exit_of(code: ErrorCode) -> Exit {
+    match code {
+        ErrorCode::UnknownConcept
+        | ErrorCode::UnknownAssociation
+        | ErrorCode::UnknownVectorSpace => Exit::NotFound,
+        ErrorCode::Conflict => Exit::Conflict,
+        ErrorCode::StorageFull
+        | ErrorCode::Stopping
+        | ErrorCode::Poisoned
+        | ErrorCode::ReadOnly
+        | ErrorCode::LimitReached
+        | ErrorCode::Internal => Exit::Store,
+        _ => Exit::Usage,
     }
 }

@@ -8,7 +8,20 @@ use support::{Served, npy, sutra_in};
 fn no_command_makes_a_store_that_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("in.ndjson"), "").unwrap();
-    let commands: [&[&str]; 10] = [
+    let commands: [&[&str]; 23] = [
+        &["forget", "store", "wolf"],
+        &["disassociate", "store", "a", "b"],
+        &["reinforce", "store", "a", "--strength", "0.1"],
+        &["touch", "store", "a"],
+        &["ttl", "store", "alice", "30d"],
+        &["space", "make", "store", "b", "--dimension", "2"],
+        &["space", "list", "store"],
+        &["list", "store"],
+        &["search", "store", "dog"],
+        &["history", "store", "wolf"],
+        &["tail", "store"],
+        &["watch", "store", "--count", "1"],
+        &["doctor", "store"],
         &["get", "store", "wolf"],
         &["neighbors", "store", "wolf"],
         &["path", "store", "wolf", "dog"],
@@ -46,8 +59,21 @@ fn arguments_that_cannot_be_used_end_with_2() {
     served.file("text", "no numpy");
     served.file("three.npy", npy("(3,)", &[1.0, 2.0, 3.0]));
     served.import(r#"{"id": "wolf", "content": "a wild dog", "embedding": [1, 0]}"#);
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 25] = [
         &[],
+        &["forget", "store"],
+        &["reinforce", "store", "wolf"],
+        &["reinforce", "store", "wolf", "--strength", "7"],
+        &["touch", "store", "wolf", "--at", "noon"],
+        &["ttl", "store", "alice", "soon"],
+        &["learn", "store", "x", "--metadata", "[1]"],
+        &["learn", "store", "x", "--if-lsn", "1", "--if-absent"],
+        &["get", "store", "wolf", "--as-of", "yesterday"],
+        &["get", "store", "wolf", "--as-of", "999999"],
+        &["list", "store", "--filter", "colour = red"],
+        &["list", "store", "--filter", "kind ="],
+        &["search", "store", "--", "--"],
+        &["export", "store", "--namespace"],
         &["frobnicate"],
         &["get", "store"],
         &["get", "store", ""],
@@ -70,8 +96,17 @@ fn arguments_that_cannot_be_used_end_with_2() {
 #[test]
 fn what_is_not_there_ends_with_1() {
     let served = Served::new(&[]);
+    served.file("one.npy", npy("(1,)", &[1.0]));
     served.import(r#"{"id": "wolf", "content": "a wild dog"}"#);
-    let commands: [&[&str]; 7] = [
+    let commands: [&[&str]; 15] = [
+        &["get", "store", "wolf", "--namespace", "alice"],
+        &["forget", "store", "unicorn"],
+        &["disassociate", "store", "wolf", "wolf"],
+        &["reinforce", "store", "unicorn", "--strength", "0.1"],
+        &["touch", "store", "unicorn"],
+        &["history", "store", "unicorn"],
+        &["nearest", "store", "--like", "wolf", "--space", "b"],
+        &["learn", "store", "x", "--vector", "one.npy", "--space", "b"],
         &["get", "store", "unicorn"],
         &["neighbors", "store", "unicorn"],
         &["neighbors", "store", "wolf", "--type", "unheard-of"],
@@ -125,4 +160,30 @@ fn damage_is_listed_by_verify_which_ends_with_1() {
         "{verify:?}"
     );
     assert_eq!(served.sutra(&["get", "store", "wolf"]).code, 3);
+}
+
+#[test]
+fn a_condition_that_does_not_hold_ends_with_5_and_names_the_lsn() {
+    let served = Served::new(&[]);
+    let lsn = served.json(&["learn", "store", "a wild dog", "--id", "wolf"])["lsn"].to_string();
+    served.sutra(&["associate", "store", "wolf", "wolf", "t"]);
+    let newer =
+        served.json(&["learn", "store", "--id", "wolf", "--strength", "0.5"])["lsn"].to_string();
+    let commands: [&[&str]; 5] = [
+        &["learn", "store", "x", "--id", "wolf", "--if-lsn", &lsn],
+        &["learn", "store", "x", "--id", "wolf", "--if-absent"],
+        &["reinforce", "store", "wolf", "--strength", "0.1", "--if-lsn", &lsn],
+        &["forget", "store", "wolf", "--if-lsn", &lsn],
+        &["forget", "store", "wolf", "--if-lsn", &lsn, "--atomic"],
+    ];
+    for command in commands {
+        let ran = served.sutra(command);
+        assert_eq!(ran.code, 5, "{command:?}: {ran:?}");
+        assert!(ran.stderr.contains(&newer) && ran.stdout.is_empty(), "{command:?}: {ran:?}");
+    }
+    let associate = ["associate", "store", "wolf", "wolf", "t", "--if-absent"];
+    assert_eq!(served.sutra(&associate).code, 5);
+    assert_eq!(served.json(&["get", "store", "wolf"])["content"], "a wild dog");
+    let held = served.sutra(&["learn", "store", "grey", "--id", "wolf", "--if-lsn", &newer]);
+    assert_eq!(held.code, 0, "{held:?}");
 }

@@ -29,8 +29,17 @@ fn is_rfc_3339(value: &serde_json::Value) -> bool {
 fn get_gives_the_concept_and_its_vector_when_asked() {
     let served = animals();
     let wolf = served.json(&["get", "store", "wolf"]);
-    let expected =
-        ["confidence", "content", "created_at", "id", "lsn", "strength", "updated_at", "version"];
+    let expected = [
+        "author",
+        "confidence",
+        "content",
+        "created_at",
+        "id",
+        "lsn",
+        "strength",
+        "updated_at",
+        "version",
+    ];
     assert_eq!(keys(&wolf), expected);
     assert_eq!((&wolf["id"], &wolf["content"]), (&json!("wolf"), &json!("a wild dog")));
     assert_eq!((&wolf["strength"], &wolf["confidence"]), (&json!(0.5), &json!(1.0)));
@@ -127,6 +136,7 @@ fn stats_gives_every_figure() {
         "file_size",
         "generation",
         "writer_pid",
+        "namespaces",
     ];
     expected.sort_unstable();
     assert_eq!(keys(&stats), expected);
@@ -140,8 +150,10 @@ fn stats_gives_every_figure() {
     );
     assert!(is_rfc_3339(&stats["published_at"]), "{stats}");
     for (key, value) in stats.as_object().unwrap() {
-        assert!(key == "published_at" || value.is_u64(), "{key} is {value}");
+        let is_other = key == "published_at" || key == "namespaces";
+        assert!(is_other || value.is_u64(), "{key} is {value}");
     }
+    assert_eq!(stats["namespaces"], json!([{"name": "", "concepts": 3, "time_to_live": null}]));
 }
 
 #[test]

@@ -4,16 +4,17 @@ use std::fs::File;
 use std::io::{BufReader, Read, stdin};
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
 use serde::Serialize;
-use sutra_client::{Batch, Client, Learn, Level};
+use sutra_client::Learn;
 use sutra_layout::id::{Id, key_to_hex};
 use sutra_layout::limits::CONTENT_SIZE_MAX;
 
+use crate::args::{NamespaceArgs, duration_us, now_us, object};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::npy::Rows;
 use crate::output::{self, OutputArgs};
 use crate::store::{self, WriterArgs};
+use crate::write::{ConditionArgs, WriteArgs, batch, write};
 
 /// Learn a concept, or a new version of one
 ///
@@ -24,7 +25,11 @@ use crate::store::{self, WriterArgs};
 Examples:
   sutra learn knowledge 'a wild dog that hunts in packs' --id wolf
   sutra learn knowledge --id wolf --strength 0.8
-  sutra learn knowledge - --vector embedding.npy < note.txt")]
+  sutra learn knowledge - --vector embedding.npy < note.txt
+  sutra learn knowledge 'call back' --id todo-7 --namespace alice --kind note --expires-in 7d
+  sutra learn knowledge --id wolf --metadata '{\"pos\": \"n\"}' --if-lsn 1204
+
+Exit code 5: --if-lsn or --if-absent did not hold; the message names the LSN to read again.")]
 pub struct LearnArgs {
     #[command(flatten)]
     writer: WriterArgs,
@@ -43,42 +48,26 @@ pub struct LearnArgs {
     /// Its vector: a 1-D array of floats
     #[arg(long, value_name = "FILE.npy")]
     vector: Option<PathBuf>,
-    /// Text for your own use, such as JSON, at most 64 KiB
-    #[arg(long)]
+    /// The vector space of the vector, by name [default: the store's first]
+    #[arg(long, value_name = "NAME", requires = "vector")]
+    space: Option<String>,
+    /// A JSON object for your own use, at most 64 KiB, kept as it is; filters see it as meta.PATH
+    #[arg(long, value_name = "JSON", value_parser = object)]
     metadata: Option<String>,
+    /// What sort of thing it is, such as note or person
+    #[arg(long, value_name = "NAME")]
+    kind: Option<String>,
+    /// How long until it is not found any more, such as 90s, 12h or 30d
+    #[arg(long, value_name = "DURATION", value_parser = duration_us)]
+    expires_in: Option<u64>,
+    #[command(flatten)]
+    namespace: NamespaceArgs,
+    #[command(flatten)]
+    condition: ConditionArgs,
     #[command(flatten)]
     write: WriteArgs,
     #[command(flatten)]
     output: OutputArgs,
-}
-
-/// How a single write ends.
-#[derive(Clone, Copy, Debug, clap::Args)]
-pub struct WriteArgs {
-    /// What to wait for
-    #[arg(long, value_enum, default_value = "visible")]
-    level: Until,
-}
-
-/// An acknowledgement level, as it is typed.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Until {
-    /// In the log: survives a kill of the coordinator
-    Accepted,
-    /// Synced: survives a power cut
-    Durable,
-    /// Synced, and seen by every reader
-    Visible,
-}
-
-impl From<Until> for Level {
-    fn from(until: Until) -> Level {
-        match until {
-            Until::Accepted => Level::Accepted,
-            Until::Durable => Level::Durable,
-            Until::Visible => Level::Visible,
-        }
-    }
 }
 
 #[derive(Serialize)]
@@ -101,14 +90,19 @@ pub fn run(args: &LearnArgs) -> Outcome {
         strength: args.strength,
         confidence: args.confidence,
         embedding: embedding.as_deref(),
+        space: store::space_to_write(&args.writer.store, args.space.as_deref())?,
         metadata: args.metadata.as_deref(),
-        ..Learn::default()
+        kind: args.kind.as_deref(),
+        expires_at: args.expires_in.map(end_of_life),
+        created_at: None,
+        if_lsn: args.condition.lsn.if_lsn,
+        if_absent: args.condition.if_absent,
     };
-    let mut batch = Batch::new();
-    batch.learn(&learn).map_err(Failure::usage)?;
+    let namespace = &args.namespace.namespace;
+    let batch = batch(namespace, |batch| batch.learn(&learn))?;
     let lsn = write(&mut store::connect(&args.writer)?, &batch, args.write)?;
     let id = match id {
-        Id::Content => key_to_hex(&id.key("", content.as_deref().unwrap_or_default())),
+        Id::Content => key_to_hex(&id.key(namespace, content.as_deref().unwrap_or_default())),
         given => given.to_string(),
     };
     if args.output.json {
@@ -119,13 +113,9 @@ pub fn run(args: &LearnArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Writes a batch of one operation, and gives its LSN or the reason it was refused.
-pub fn write(client: &mut Client, batch: &Batch, args: WriteArgs) -> Result<u64, Failure> {
-    let receipt = client.write(batch, args.level.into())?;
-    match receipt.errors.into_iter().next() {
-        Some(error) => Err(error.into()),
-        None => Ok(receipt.last_lsn),
-    }
+/// When what lives for that long from now on ends; 0, which is never, for one without an end.
+fn end_of_life(time_us: u64) -> u64 {
+    if time_us == 0 { 0 } else { now_us().saturating_add(time_us) }
 }
 
 fn read_content() -> Result<String, Failure> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sutra_reader::{Hit, NearestQuery, Snapshot};
 
+use crate::args::{AsOfArgs, FilterArgs, ScopeArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::npy::Rows;
 use crate::output::{self, OutputArgs};
@@ -22,9 +23,12 @@ Examples:
   sutra nearest knowledge --like wolf.n.01
   sutra nearest knowledge --vector query.npy -k 5 --json
   embed 'a wild dog' | sutra nearest knowledge --vector -
+  sutra nearest knowledge --like wolf.n.01 --filter 'meta.pos = v'
+  sutra nearest knowledge --like wolf --space minilm-2 --namespace alice
 
 A 1-D array gives one list; a 2-D array is many queries and gives a list of lists.
-Exit code 1: there is no such concept, or it has no vector.")]
+With a filter it still gives K where K exist. Exit code 1: there is no such concept, or it has no
+vector.")]
 pub struct NearestArgs {
     #[command(flatten)]
     reader: ReaderArgs,
@@ -33,6 +37,15 @@ pub struct NearestArgs {
     /// Concepts to print, at most
     #[arg(short, value_name = "K", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     k: u32,
+    /// The vector space to search, by name [default: the store's first]
+    #[arg(long, value_name = "NAME")]
+    space: Option<String>,
+    #[command(flatten)]
+    filter: FilterArgs,
+    #[command(flatten)]
+    scope: ScopeArgs,
+    #[command(flatten)]
+    as_of: AsOfArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -75,11 +88,18 @@ impl<'s> HitRow<'s> {
 
 /// Runs the command.
 pub fn run(args: &NearestArgs) -> Outcome {
-    let snapshot = args.reader.snapshot()?;
-    let k = args.k as usize;
+    let filter = args.filter.parse()?;
+    let snapshot = args.as_of.of(args.reader.snapshot()?)?;
+    let query = NearestQuery {
+        k: args.k as usize,
+        space: store::space(&snapshot, args.space.as_deref())?,
+        namespaces: args.scope.namespaces(),
+        filter: filter.as_ref(),
+        ..NearestQuery::default()
+    };
     match (&args.query.like, &args.query.vector) {
         (Some(id), _) => {
-            let rows = like(&snapshot, &args.reader.store, id, k)?;
+            let rows = like(&snapshot, args, id, &query)?;
             if args.output.json { output::json(&rows)? } else { print_hits(rows)? }
         }
         (None, Some(path)) => {
@@ -87,7 +107,7 @@ pub fn run(args: &NearestArgs) -> Outcome {
             let is_list = queries.is_list();
             let (mut row, mut lists) = (Vec::new(), Vec::new());
             while queries.next_row(&mut row).map_err(Failure::usage)? {
-                lists.push(search(&snapshot, &row, k, None)?);
+                lists.push(search(&snapshot, &row, &query)?);
             }
             match (args.output.json, is_list) {
                 (true, true) => output::json(&lists)?,
@@ -108,26 +128,29 @@ pub fn run(args: &NearestArgs) -> Outcome {
 /// The nearest to a concept, without itself.
 fn like<'s>(
     snapshot: &'s Snapshot,
-    store: &Path,
+    args: &NearestArgs,
     id: &str,
-    k: usize,
+    query: &NearestQuery<'_>,
 ) -> Result<Vec<HitRow<'s>>, Failure> {
-    let concept = store::concept(snapshot, store, id)?;
-    let embedding = concept.embedding()?.ok_or_else(|| {
-        Failure::not_found(format!("the concept {id:?} has no vector; give one with --vector"))
+    let concept = store::concept(snapshot, &args.reader.store, &args.scope.one.namespace, id)?;
+    let embedding = concept.embedding_in(query.space)?.ok_or_else(|| {
+        let place = match &args.space {
+            Some(name) => format!(" in the vector space {name:?}"),
+            None => String::new(),
+        };
+        let message = format!("the concept {id:?} has no vector{place}; give one with --vector");
+        Failure::not_found(message)
     })?;
-    search(snapshot, embedding, k, Some(concept.ordinal()))
+    search(snapshot, embedding, &NearestQuery { exclude: Some(concept.ordinal()), ..*query })
 }
 
 fn search<'s>(
     snapshot: &'s Snapshot,
     vector: &[f32],
-    k: usize,
-    exclude: Option<u32>,
+    query: &NearestQuery<'_>,
 ) -> Result<Vec<HitRow<'s>>, Failure> {
-    let query = NearestQuery { k, exclude, ..NearestQuery::default() };
     snapshot
-        .nearest(vector, &query)?
+        .nearest(vector, query)?
         .iter()
         .filter_map(|hit| HitRow::new(snapshot, hit).transpose())
         .collect()

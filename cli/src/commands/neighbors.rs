@@ -4,6 +4,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use sutra_reader::{Direction, Neighbor, NeighborQuery, Snapshot};
 
+use crate::args::{AsOfArgs, FilterArgs, NamespaceArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, OutputArgs};
 use crate::store::{self, ReaderArgs};
@@ -15,6 +16,8 @@ Examples:
   sutra neighbors knowledge dog.n.01
   sutra neighbors knowledge dog.n.01 --direction in --type hypernym --limit 20
   sutra neighbors knowledge dog.n.01 --type 1 --json
+  sutra neighbors knowledge dog.n.01 --filter 'meta.pos = n and strength >= 0.5'
+  sutra neighbors knowledge todo-7 --namespace alice --as-of 1204
 
 Exit code 1: there is no such concept, or no such type.")]
 pub struct NeighborsArgs {
@@ -31,6 +34,12 @@ pub struct NeighborsArgs {
     /// Print so many at most
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    #[command(flatten)]
+    filter: FilterArgs,
+    #[command(flatten)]
+    namespace: NamespaceArgs,
+    #[command(flatten)]
+    as_of: AsOfArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -93,8 +102,10 @@ impl NeighborRow {
 
 /// Runs the command.
 pub fn run(args: &NeighborsArgs) -> Outcome {
-    let snapshot = args.reader.snapshot()?;
-    let concept = store::concept(&snapshot, &args.reader.store, &args.id)?;
+    let filter = args.filter.parse()?;
+    let snapshot = args.as_of.of(args.reader.snapshot()?)?;
+    let namespace = &args.namespace.namespace;
+    let concept = store::concept(&snapshot, &args.reader.store, namespace, &args.id)?;
     let types = args
         .types
         .iter()
@@ -104,6 +115,7 @@ pub fn run(args: &NeighborsArgs) -> Outcome {
         direction: args.direction.into(),
         types: (!types.is_empty()).then_some(types.as_slice()),
         limit: args.limit,
+        filter: filter.as_ref(),
         ..NeighborQuery::default()
     };
     let neighbors = snapshot.neighbors(&concept, &query)?;

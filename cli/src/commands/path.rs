@@ -4,18 +4,22 @@ use serde::Serialize;
 use sutra_reader::{Path, PathQuery, Snapshot};
 
 use super::neighbors::{Way, type_text};
+use crate::args::{AsOfArgs, FilterArgs, NamespaceArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, OutputArgs};
 use crate::store::{self, ReaderArgs};
 
 /// Print a shortest path between two concepts
 ///
-/// Found breadth-first; the confidence of a path is the product of its associations'.
+/// Found breadth-first; the confidence of a path is the product of its associations'. A filter
+/// holds for every concept on the way, and not for the two ends.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   sutra path knowledge dog.n.01 cat.n.01
   sutra path knowledge dog.n.01 cat.n.01 --max-depth 4 --direction both --json
+  sutra path knowledge dog.n.01 cat.n.01 --filter 'meta.pos = n'
+  sutra path knowledge ann acme --namespace alice --as-of 10m
 
 Exit code 1: there is no such concept, or no path of that length.")]
 pub struct PathArgs {
@@ -31,6 +35,12 @@ pub struct PathArgs {
     /// Which associations to follow
     #[arg(long, value_enum, default_value = "out")]
     direction: Way,
+    #[command(flatten)]
+    filter: FilterArgs,
+    #[command(flatten)]
+    namespace: NamespaceArgs,
+    #[command(flatten)]
+    as_of: AsOfArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -126,10 +136,16 @@ fn id_of(snapshot: &Snapshot, ordinal: u32) -> Result<String, Failure> {
 
 /// Runs the command.
 pub fn run(args: &PathArgs) -> Outcome {
-    let snapshot = args.reader.snapshot()?;
-    let from = store::concept(&snapshot, &args.reader.store, &args.from)?;
-    let to = store::concept(&snapshot, &args.reader.store, &args.to)?;
-    let query = PathQuery { max_depth: args.max_depth, direction: args.direction.into() };
+    let filter = args.filter.parse()?;
+    let snapshot = args.as_of.of(args.reader.snapshot()?)?;
+    let (store, namespace) = (&args.reader.store, &args.namespace.namespace);
+    let from = store::concept(&snapshot, store, namespace, &args.from)?;
+    let to = store::concept(&snapshot, store, namespace, &args.to)?;
+    let query = PathQuery {
+        max_depth: args.max_depth,
+        direction: args.direction.into(),
+        filter: filter.as_ref(),
+    };
     let path = snapshot.find_path(&from, &to, &query)?;
     let row = PathRow::new(&snapshot, path.as_ref())?;
     if args.output.json {

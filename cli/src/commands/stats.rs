@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use sutra_client::{Client, WriterStats};
-use sutra_reader::Reader;
+use sutra_reader::{NamespaceInfo, Reader};
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, OutputArgs, rfc3339};
@@ -76,6 +76,26 @@ pub struct StatsRow {
     pub generation: u64,
     /// The coordinator's process; 0 when there is none.
     pub writer_pid: u64,
+    /// Every namespace, the one without a name first.
+    pub namespaces: Vec<NamespaceRow>,
+}
+
+/// A namespace.
+#[derive(Clone, Debug, Serialize)]
+pub struct NamespaceRow {
+    /// Empty: the default one.
+    pub name: String,
+    /// Concepts in it that are neither forgotten nor expired.
+    pub concepts: u64,
+    /// How long what is learnt in it lives; null: for ever.
+    pub time_to_live: Option<String>,
+}
+
+impl From<NamespaceInfo> for NamespaceRow {
+    fn from(info: NamespaceInfo) -> NamespaceRow {
+        let NamespaceInfo { name, concepts, time_to_live } = info;
+        NamespaceRow { name, concepts, time_to_live: time_to_live.map(output::duration) }
+    }
 }
 
 /// Runs the command.
@@ -101,7 +121,8 @@ pub fn run(args: &StatsArgs) -> Outcome {
 /// The snapshot's own statistics, and the coordinator's where it answers.
 pub fn collect(reader: &Reader, args: &WriterArgs) -> Result<StatsRow, Failure> {
     let coordinator = ask_coordinator(args);
-    let stats = reader.snapshot()?.stats();
+    let snapshot = reader.snapshot()?;
+    let stats = snapshot.stats();
     let mut row = StatsRow {
         concepts: stats.concepts,
         edges: stats.edges,
@@ -121,6 +142,7 @@ pub fn collect(reader: &Reader, args: &WriterArgs) -> Result<StatsRow, Failure> 
         file_size: stats.file_size,
         generation: stats.generation,
         writer_pid: u64::from(stats.writer_pid),
+        namespaces: snapshot.namespaces()?.into_iter().map(NamespaceRow::from).collect(),
     };
     if let Some(running) = coordinator {
         row.written = running.written;
@@ -195,5 +217,16 @@ fn print_row(store: &Path, row: &StatsRow) -> Result<(), Failure> {
             ),
         ),
         ("readers", count(row.readers)),
+        ("namespaces", namespaces(&row.namespaces)),
     ])
+}
+
+/// In one line: `12 in the default namespace, 3 in alice (for 30days)`.
+fn namespaces(rows: &[NamespaceRow]) -> String {
+    let one = |row: &NamespaceRow| {
+        let time = row.time_to_live.as_ref().map(|time| format!(" (for {time})"));
+        let name = output::namespace(&row.name);
+        format!("{} in {name}{}", output::count(row.concepts), time.unwrap_or_default())
+    };
+    rows.iter().map(one).collect::<Vec<String>>().join(", ")
 }

@@ -87,7 +87,7 @@ impl Process<'_> {
     fn get(&self, id: &str) -> Result<Answer, Failure> {
         let started = Instant::now();
         let snapshot = self.reader()?.snapshot()?;
-        let concept = store::concept(&snapshot, self.store, id)?;
+        let concept = store::concept(&snapshot, self.store, "", id)?;
         let content = concept.content()?;
         let took_ns = nanoseconds(started.elapsed());
         Ok(Answer::Found { lines: vec![format!("{id}  {content}")], took_ns })
@@ -96,7 +96,7 @@ impl Process<'_> {
     fn neighbors(&self, id: &str) -> Result<Answer, Failure> {
         let started = Instant::now();
         let snapshot = self.reader()?.snapshot()?;
-        let concept = store::concept(&snapshot, self.store, id)?;
+        let concept = store::concept(&snapshot, self.store, "", id)?;
         let query = NeighborQuery { direction: Direction::Out, ..NeighborQuery::default() };
         let neighbors = snapshot.neighbors(&concept, &query)?;
         let took_ns = nanoseconds(started.elapsed());
@@ -118,8 +118,8 @@ impl Process<'_> {
     fn path(&self, from: &str, to: &str) -> Result<Answer, Failure> {
         let started = Instant::now();
         let snapshot = self.reader()?.snapshot()?;
-        let from = store::concept(&snapshot, self.store, from)?;
-        let to = store::concept(&snapshot, self.store, to)?;
+        let from = store::concept(&snapshot, self.store, "", from)?;
+        let to = store::concept(&snapshot, self.store, "", to)?;
         let path = snapshot.find_path(&from, &to, &PathQuery::default())?;
         let took_ns = nanoseconds(started.elapsed());
         let row = PathRow::new(&snapshot, path.as_ref())?;
@@ -132,7 +132,7 @@ impl Process<'_> {
     fn nearest(&self, id: &str, k: usize) -> Result<Answer, Failure> {
         let started = Instant::now();
         let snapshot = self.reader()?.snapshot()?;
-        let concept = store::concept(&snapshot, self.store, id)?;
+        let concept = store::concept(&snapshot, self.store, "", id)?;
         let vector = concept
             .embedding()?
             .ok_or_else(|| Failure::not_found(format!("{id} has no vector")))?;

@@ -10,7 +10,7 @@ use super::coordinator::Coordinator;
 use super::message::{Answer, Ask};
 use super::stage::{ReaderProcess, Stage};
 use crate::exit::Failure;
-use crate::import::Import;
+use crate::import::{FeedOptions, Import};
 use crate::output;
 
 /// Concepts written across the kill, and the one at which it happens.
@@ -69,9 +69,10 @@ pub fn play(stage: &Stage, data: &Data) -> Result<(), Failure> {
 fn import(stage: &Stage, data: &Data, coordinator: &Coordinator) -> Result<(), Failure> {
     let mut client = coordinator.connect()?;
     let import = Import {
+        store: &stage.store(),
         files: &data.lines,
         vectors: Some(&data.vectors),
-        batch: 1024,
+        options: FeedOptions { batch_count: 1024, namespace: String::new(), is_atomic: false },
         rejects: stage.file("rejects.ndjson"),
         shows_progress: true,
     };

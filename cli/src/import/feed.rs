@@ -1,19 +1,23 @@
 //! From lines to frames: the thread that reads, parses and encodes while another one sends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::BufReader;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
 
-use sutra_client::{Associate, BatchError, Learn, TypeRef};
+use sutra_client::{Associate, Batch, BatchError, Learn, TimeToLive, TypeRef};
 use sutra_layout::id::Id;
 
 use super::frame::{Frame, Sort};
-use super::held::{Held, HeldLine, Place};
+use super::held::{Held, HeldLine, Key, Place};
 use super::input::{Input, LINE_SIZE_MAX, Next};
-use super::line::{AssociationLine, ConceptLine, Kind, Line, Parser, looks_like_a_concept};
+use super::line::{
+    AssociationLine, ConceptLine, Line, Parser, SpaceLine, TimeToLiveLine, Type,
+    looks_like_a_concept,
+};
+use super::space::SpaceWanted;
 use crate::npy::{NpyError, Rows};
 
 /// A frame is sent when its operations have this many bytes, however few they are: enough that a
@@ -37,6 +41,24 @@ pub enum Fed {
         /// As it was read.
         text: Box<[u8]>,
     },
+    /// A vector space that is needed by number, once all before it is applied.
+    Space {
+        /// Which.
+        wanted: SpaceWanted,
+        /// Takes its number, or why there is none.
+        answer: Sender<Result<u8, String>>,
+    },
+}
+
+/// How an import is read.
+#[derive(Clone, Debug)]
+pub struct FeedOptions {
+    /// Operations of one frame, at most.
+    pub batch_count: usize,
+    /// The namespace of lines that name none.
+    pub namespace: String,
+    /// All lines in one frame, or none.
+    pub is_atomic: bool,
 }
 
 /// What the input held besides operations.
@@ -64,6 +86,22 @@ pub enum FeedError {
     /// A row of `--vectors` could not be read.
     #[error(transparent)]
     Vectors(#[from] NpyError),
+    /// One line spoils an import that is to be whole.
+    #[error("line {line} of {name}: {reason}; nothing was imported, as --atomic asks")]
+    Spoilt {
+        /// The input.
+        name: String,
+        /// The line.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// More than one frame takes.
+    #[error(
+        "the lines are too many for one frame (65,536 operations, 16 MiB); nothing was imported: \
+         leave --atomic out, or import fewer"
+    )]
+    TooManyForOneFrame,
     /// The thread that sends has ended; it knows why.
     #[error("the import was given up")]
     GivenUp,
@@ -72,12 +110,14 @@ pub enum FeedError {
 /// The state of one import's reading end.
 #[derive(Debug)]
 pub struct Feed {
+    options: FeedOptions,
     parser: Parser,
     held: Held,
     vectors: Option<Vectors>,
     row: Vec<f32>,
     frame: Frame,
-    batch_count: usize,
+    spaces: HashMap<String, u8>,
+    names: Vec<String>,
     report: FeedReport,
     bytes_read: Arc<AtomicU64>,
     output: SyncSender<Fed>,
@@ -87,19 +127,21 @@ pub struct Feed {
 impl Feed {
     /// Sends to `output`, takes emptied frames from `spare`, and counts in `bytes_read`.
     pub fn new(
+        options: FeedOptions,
         vectors: Option<Vectors>,
-        batch_count: usize,
         bytes_read: Arc<AtomicU64>,
         output: SyncSender<Fed>,
         spare: Receiver<Frame>,
     ) -> Feed {
         Feed {
+            options,
             parser: Parser::default(),
             held: Held::default(),
             vectors,
             row: Vec::new(),
             frame: Frame::default(),
-            batch_count,
+            spaces: HashMap::new(),
+            names: Vec::new(),
             report: FeedReport::default(),
             bytes_read,
             output,
@@ -109,6 +151,7 @@ impl Feed {
 
     /// Reads all inputs to their end, then sends what still waits.
     pub fn run(mut self, inputs: &mut [Input]) -> Result<FeedReport, FeedError> {
+        self.names = inputs.iter().map(|input| input.name().to_owned()).collect();
         for (number, input) in inputs.iter_mut().enumerate() {
             self.read(number as u32, input)?;
         }
@@ -119,7 +162,7 @@ impl Feed {
         if let Some(vectors) = &self.vectors {
             self.report.vectors_unused = vectors.rows_left();
         }
-        self.report.ignored_keys = self.parser.ignored_keys;
+        self.report.ignored_keys = self.parser.ignored_keys().clone();
         Ok(self.report)
     }
 
@@ -127,7 +170,7 @@ impl Feed {
         let read_before = self.bytes_read.load(Ordering::Relaxed);
         let mut text = Vec::new();
         loop {
-            if !self.frame.batch.is_empty() && input.would_wait() {
+            if !self.options.is_atomic && !self.frame.batch.is_empty() && input.would_wait() {
                 self.emit()?; // a slow producer's lines are not kept back for the sake of a full frame
             }
             let next = input.next_line(&mut text).map_err(|source| FeedError::Input {
@@ -156,13 +199,15 @@ impl Feed {
     fn line(&mut self, place: Place, text: &[u8]) -> Result<(), FeedError> {
         match self.parser.parse(text) {
             Ok(Line::Concept(concept)) => self.concept(place, text, &concept),
-            Ok(Line::Association(association)) => {
-                match self.held.missing_end(&association.source, &association.target) {
-                    Some(missing) => self.held.hold(missing, HeldLine { place, text: text.into() }),
-                    None => self.association(place, text, &association)?,
+            Ok(Line::Association(association)) => match self.missing_end(&association) {
+                Some(missing) => {
+                    self.held.hold(missing, HeldLine { place, text: text.into() });
+                    Ok(())
                 }
-                Ok(())
-            }
+                None => self.association(place, text, &association),
+            },
+            Ok(Line::Space(space)) => self.make_space(place, text, &space),
+            Ok(Line::TimeToLive(time_to_live)) => self.time_to_live(place, text, &time_to_live),
             Err(reason) => {
                 self.skip_row(text)?;
                 self.reject(place, reason, text)
@@ -177,7 +222,7 @@ impl Feed {
         line: &ConceptLine<'_>,
     ) -> Result<(), FeedError> {
         let mut has_row = false;
-        if let Some(vectors) = &mut self.vectors {
+        if let (Some(vectors), Some(_)) = (&mut self.vectors, &line.content) {
             has_row = vectors.next_row(&mut self.row)?;
             let row_count = vectors.row_count();
             if !has_row {
@@ -190,51 +235,66 @@ impl Feed {
                 return self.reject(place, reason.to_owned(), text);
             }
         }
-        let embedding = match (has_row, line.has_embedding) {
-            (true, _) => Some(self.row.as_slice()),
-            (false, true) => Some(self.parser.embedding.as_slice()),
-            (false, false) => None,
+        let space = match line.space.as_deref().map(|name| self.space_number(name)).transpose()? {
+            None => 0,
+            Some(Ok(number)) => number,
+            Some(Err(reason)) => return self.reject(place, reason, text),
         };
+        let namespace = line.namespace.as_deref().unwrap_or(&self.options.namespace);
+        let id = line.id(namespace);
         let learn = Learn {
-            id: line.id(),
-            content: Some(&line.content),
+            id,
+            content: line.content.as_deref(),
             strength: line.strength,
             confidence: line.confidence,
-            embedding,
+            embedding: match (has_row, line.has_embedding) {
+                (true, _) => Some(self.row.as_slice()),
+                (false, true) => Some(self.parser.embedding()),
+                (false, false) => None,
+            },
+            space,
+            metadata: line.metadata.as_deref(),
+            kind: line.kind.as_deref(),
+            expires_at: line.expires_at,
+            created_at: line.created_at,
             ..Learn::default()
         };
-        let mut added = self.frame.batch.learn(&learn);
-        if let Err(BatchError::Full { .. }) = added {
-            emit(&mut self.frame, &self.output, &self.spare)?;
-            added = self.frame.batch.learn(&learn);
+        let has_vector = learn.embedding.is_some();
+        let out = Outlet { output: &self.output, spare: &self.spare, options: &self.options };
+        match out.add(&mut self.frame, namespace, |batch| batch.learn(&learn))? {
+            Ok(()) => {}
+            Err(error) => return self.reject(place, error.to_string(), text),
         }
-        if let Err(error) = added {
-            return self.reject(place, error.to_string(), text);
-        }
-        let has_vector = embedding.is_some();
-        self.frame.note(place, text, Sort::Concept { has_vector });
+        let content = line.content.as_deref().unwrap_or_default();
+        let waiting = self.held.arrived(namespace, id, content);
+        // A further vector of a concept that was counted.
+        let sort = match line.content {
+            Some(_) => Sort::Concept { has_vector },
+            None => Sort::Setting,
+        };
+        self.frame.note(place, text, sort);
         self.emit_if_full()?;
-        for waiting in self.held.arrived(line.id(), &line.content) {
-            self.reconsider(waiting)?;
-        }
-        Ok(())
+        waiting.into_iter().try_for_each(|line| self.reconsider(line))
     }
 
     /// One end of a held line came: send it, or let it wait for the other.
     fn reconsider(&mut self, waiting: HeldLine) -> Result<(), FeedError> {
         match self.parser.parse(&waiting.text) {
-            Ok(Line::Association(association)) => {
-                match self.held.missing_end(&association.source, &association.target) {
-                    Some(missing) => {
-                        drop(association);
-                        self.held.hold(missing, waiting);
-                        Ok(())
-                    }
-                    None => self.association(waiting.place, &waiting.text, &association),
+            Ok(Line::Association(association)) => match self.missing_end(&association) {
+                Some(missing) => {
+                    drop(association);
+                    self.held.hold(missing, waiting);
+                    Ok(())
                 }
-            }
+                None => self.association(waiting.place, &waiting.text, &association),
+            },
             parsed => unreachable!("a held line was an association before and now is {parsed:?}"),
         }
+    }
+
+    fn missing_end(&self, line: &AssociationLine<'_>) -> Option<Key> {
+        let namespace = line.namespace.as_deref().unwrap_or(&self.options.namespace);
+        self.held.missing_end(namespace, &line.source, &line.target)
     }
 
     /// The input is at its end: send a held line whether its ends came or not.
@@ -253,27 +313,85 @@ impl Feed {
         text: &[u8],
         line: &AssociationLine<'_>,
     ) -> Result<(), FeedError> {
+        let namespace = line.namespace.as_deref().unwrap_or(&self.options.namespace);
         let associate = Associate {
             source: Id::from(line.source.as_ref()),
             target: Id::from(line.target.as_ref()),
-            kind: match &line.kind {
-                Kind::Name(name) => TypeRef::Name(name),
-                Kind::Number(number) => TypeRef::Number(*number),
+            kind: match &line.edge_type {
+                Type::Name(name) => TypeRef::Name(name),
+                Type::Number(number) => TypeRef::Number(*number),
             },
             confidence: line.confidence,
             weight: line.weight,
+            properties: line.properties.as_deref(),
+            valid_until: line.valid_until,
+            created_at: line.created_at,
             ..Associate::default()
         };
-        let mut added = self.frame.batch.associate(&associate);
-        if let Err(BatchError::Full { .. }) = added {
-            emit(&mut self.frame, &self.output, &self.spare)?;
-            added = self.frame.batch.associate(&associate);
-        }
-        if let Err(error) = added {
-            return self.reject(place, error.to_string(), text);
+        let out = Outlet { output: &self.output, spare: &self.spare, options: &self.options };
+        match out.add(&mut self.frame, namespace, |batch| batch.associate(&associate))? {
+            Ok(()) => {}
+            Err(error) => return self.reject(place, error.to_string(), text),
         }
         self.frame.note(place, text, Sort::Association);
         self.emit_if_full()
+    }
+
+    fn time_to_live(
+        &mut self,
+        place: Place,
+        text: &[u8],
+        line: &TimeToLiveLine<'_>,
+    ) -> Result<(), FeedError> {
+        let namespace = line.namespace.as_deref().unwrap_or(&self.options.namespace);
+        let time_to_live = TimeToLive { namespace, time_us: line.time_us };
+        let out = Outlet { output: &self.output, spare: &self.spare, options: &self.options };
+        match out.add(&mut self.frame, namespace, |batch| batch.time_to_live(&time_to_live))? {
+            Ok(()) => {}
+            Err(error) => return self.reject(place, error.to_string(), text),
+        }
+        self.frame.note(place, text, Sort::Setting);
+        self.emit_if_full()
+    }
+
+    fn make_space(
+        &mut self,
+        place: Place,
+        text: &[u8],
+        line: &SpaceLine<'_>,
+    ) -> Result<(), FeedError> {
+        match self.ask(SpaceWanted::make(line))? {
+            Ok(number) => {
+                self.spaces.insert(line.name.clone().into_owned(), number);
+                Ok(())
+            }
+            Err(reason) => self.reject(place, reason, text),
+        }
+    }
+
+    fn space_number(&mut self, name: &str) -> Result<Result<u8, String>, FeedError> {
+        if name.is_empty() {
+            return Ok(Ok(0));
+        }
+        if let Some(number) = self.spaces.get(name) {
+            return Ok(Ok(*number));
+        }
+        let found = self.ask(SpaceWanted::find(name))?;
+        if let Ok(number) = found {
+            self.spaces.insert(name.to_owned(), number);
+        }
+        Ok(found)
+    }
+
+    /// Has the other thread apply all so far, and look for a space.
+    fn ask(&mut self, wanted: SpaceWanted) -> Result<Result<u8, String>, FeedError> {
+        if self.options.is_atomic {
+            return Ok(Err("a vector space cannot be made or named with --atomic".to_owned()));
+        }
+        self.emit()?;
+        let (answer, number) = channel();
+        self.output.send(Fed::Space { wanted, answer }).map_err(|_| FeedError::GivenUp)?;
+        number.recv().map_err(|_| FeedError::GivenUp)
     }
 
     /// A line that cannot be read, but was meant as a concept, takes its row with it.
@@ -287,6 +405,10 @@ impl Feed {
     }
 
     fn reject(&mut self, place: Place, reason: String, text: &[u8]) -> Result<(), FeedError> {
+        if self.options.is_atomic {
+            let name = self.names[place.input as usize].clone();
+            return Err(FeedError::Spoilt { name, line: place.line, reason });
+        }
         self.output
             .send(Fed::Reject { place, reason, text: text.into() })
             .map_err(|_| FeedError::GivenUp)
@@ -294,28 +416,54 @@ impl Feed {
 
     fn emit_if_full(&mut self) -> Result<(), FeedError> {
         let batch = &self.frame.batch;
-        if batch.len() >= self.batch_count || batch.size() >= FRAME_SIZE_TARGET {
+        let is_full = batch.len() >= self.options.batch_count || batch.size() >= FRAME_SIZE_TARGET;
+        if is_full && !self.options.is_atomic {
             self.emit()?;
         }
         Ok(())
     }
 
     fn emit(&mut self) -> Result<(), FeedError> {
-        emit(&mut self.frame, &self.output, &self.spare)
+        let out = Outlet { output: &self.output, spare: &self.spare, options: &self.options };
+        out.emit(&mut self.frame)
     }
 }
 
-/// A function of its parts, so that a learn that borrows the parser can call it.
-fn emit(
-    frame: &mut Frame,
-    output: &SyncSender<Fed>,
-    spare: &Receiver<Frame>,
-) -> Result<(), FeedError> {
-    if frame.batch.is_empty() {
-        return Ok(());
+/// Where frames go: the parts of a feed that a line which borrows its parser leaves free.
+struct Outlet<'f> {
+    output: &'f SyncSender<Fed>,
+    spare: &'f Receiver<Frame>,
+    options: &'f FeedOptions,
+}
+
+impl Outlet<'_> {
+    /// Adds an operation, to the next frame if this one is full.
+    fn add(
+        &self,
+        frame: &mut Frame,
+        namespace: &str,
+        add: impl Fn(&mut Batch) -> Result<(), BatchError>,
+    ) -> Result<Result<(), BatchError>, FeedError> {
+        frame.batch.atomic(self.options.is_atomic);
+        match add(frame.batch.namespace(namespace)) {
+            Err(BatchError::Full { .. }) if self.options.is_atomic => {
+                Err(FeedError::TooManyForOneFrame)
+            }
+            Err(BatchError::Full { .. }) => {
+                self.emit(frame)?;
+                Ok(add(frame.batch.namespace(namespace)))
+            }
+            added => Ok(added),
+        }
     }
-    let full = std::mem::replace(frame, spare.try_recv().unwrap_or_default());
-    output.send(Fed::Frame(full)).map_err(|_| FeedError::GivenUp)
+
+    fn emit(&self, frame: &mut Frame) -> Result<(), FeedError> {
+        if frame.batch.is_empty() {
+            return Ok(());
+        }
+        let full = std::mem::replace(frame, self.spare.try_recv().unwrap_or_default());
+        self.output.send(Fed::Frame(full)).map_err(|_| FeedError::GivenUp)
+    }
 }
 
 #[cfg(test)]

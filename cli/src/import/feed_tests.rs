@@ -24,6 +24,11 @@ impl Run {
 }
 
 fn run(batch_count: usize, vectors: Option<&[u8]>, text: &str) -> Run {
+    let options = FeedOptions { batch_count, namespace: String::new(), is_atomic: false };
+    run_with(options, vectors, text)
+}
+
+fn run_with(options: FeedOptions, vectors: Option<&[u8]>, text: &str) -> Run {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("input.ndjson");
     std::fs::write(&path, text).unwrap();
@@ -36,9 +41,11 @@ fn run(batch_count: usize, vectors: Option<&[u8]>, text: &str) -> Run {
     let (_spare, spare) = channel();
     let bytes_read = Arc::new(AtomicU64::new(0));
     let mut inputs = [Input::open(&path).unwrap()];
-    let result =
-        Feed::new(vectors, batch_count, Arc::clone(&bytes_read), output, spare).run(&mut inputs);
-    assert_eq!(bytes_read.load(Ordering::Relaxed), text.len() as u64);
+    let feed = Feed::new(options, vectors, Arc::clone(&bytes_read), output, spare);
+    let result = feed.run(&mut inputs);
+    if result.is_ok() {
+        assert_eq!(bytes_read.load(Ordering::Relaxed), text.len() as u64);
+    }
     let (mut frames, mut rejects) = (Vec::new(), Vec::new());
     for item in fed {
         match item {
@@ -47,6 +54,7 @@ fn run(batch_count: usize, vectors: Option<&[u8]>, text: &str) -> Run {
                 frames.push(lines.map(|line| (line.place.line, line.sort)).collect());
             }
             Fed::Reject { place, reason, .. } => rejects.push((place.line, reason)),
+            Fed::Space { .. } => panic!("no line names a vector space"),
         }
     }
     Run { frames, rejects, result }
@@ -141,4 +149,27 @@ fn vectors_that_are_cut_off_end_the_import_with_the_row() {
 fn keys_that_no_line_has_are_reported() {
     let report = run(100, None, "{\"content\": \"x\", \"lemma\": 1}\n").result.unwrap();
     assert_eq!(report.ignored_keys.get("lemma"), Some(&1));
+}
+
+#[test]
+fn an_atomic_import_is_one_frame_or_none() {
+    let options = FeedOptions { batch_count: 2, namespace: String::new(), is_atomic: true };
+    let whole = run_with(options.clone(), None, &A.repeat(5));
+    assert_eq!(whole.frames.iter().map(Vec::len).collect::<Vec<_>>(), [5]);
+    let spoilt = run_with(options.clone(), None, &[A, "{oops\n", A].concat());
+    assert!(spoilt.frames.is_empty() && spoilt.rejects.is_empty());
+    assert!(matches!(spoilt.result, Err(FeedError::Spoilt { line: 2, .. })), "{:?}", spoilt.result);
+    let too_many = run_with(options, None, &A.repeat(65_537));
+    assert!(too_many.frames.is_empty());
+    assert!(matches!(too_many.result, Err(FeedError::TooManyForOneFrame)));
+}
+
+#[test]
+fn lines_wait_for_ends_of_their_own_namespace() {
+    let in_alice = A.replace("{", "{\"namespace\": \"alice\", ");
+    let link = "{\"source\": \"a\", \"target\": \"a\", \"type\": \"t\"}\n";
+    let options = FeedOptions { batch_count: 9, namespace: "alice".into(), is_atomic: false };
+    let in_bob = A.replace("{", "{\"namespace\": \"bob\", ");
+    let run = run_with(options, None, &[link, &in_bob, &in_alice].concat());
+    assert_eq!(run.lines(), [2, 3, 1]);
 }

@@ -30,6 +30,8 @@ pub enum Sort {
     },
     /// An association.
     Association,
+    /// A time to live.
+    Setting,
 }
 
 /// The line behind one operation.

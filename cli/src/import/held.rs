@@ -38,8 +38,8 @@ pub struct Held {
 
 impl Held {
     /// A concept came: the lines that waited for it, in the order in which they began to.
-    pub fn arrived(&mut self, id: Id<'_>, content: &str) -> Vec<HeldLine> {
-        let key = id.key("", content);
+    pub fn arrived(&mut self, namespace: &str, id: Id<'_>, content: &str) -> Vec<HeldLine> {
+        let key = id.key(namespace, content);
         self.seen.insert(key);
         if self.waiting.is_empty() {
             Vec::new()
@@ -49,9 +49,9 @@ impl Held {
     }
 
     /// The end that an association must still wait for: the source first.
-    pub fn missing_end(&self, source: &str, target: &str) -> Option<Key> {
+    pub fn missing_end(&self, namespace: &str, source: &str, target: &str) -> Option<Key> {
         [source, target]
-            .map(|end| Id::from(end).key("", ""))
+            .map(|end| Id::from(end).key(namespace, ""))
             .into_iter()
             .find(|key| !self.seen.contains(key))
     }
@@ -84,33 +84,33 @@ mod tests {
     #[test]
     fn an_association_waits_for_one_end_after_the_other() {
         let mut held = Held::default();
-        let source = held.missing_end("a", "b").unwrap();
+        let source = held.missing_end("", "a", "b").unwrap();
         held.hold(source, line(1));
 
-        assert!(held.arrived(Id::from("b"), "").is_empty());
-        assert_eq!(numbers(&held.arrived(Id::from("a"), "")), [1]);
-        assert_eq!(held.missing_end("a", "b"), None);
-        assert_eq!(held.missing_end("a", "c"), Some(Id::from("c").key("", "")));
+        assert!(held.arrived("", Id::from("b"), "").is_empty());
+        assert_eq!(numbers(&held.arrived("", Id::from("a"), "")), [1]);
+        assert_eq!(held.missing_end("", "a", "b"), None);
+        assert_eq!(held.missing_end("", "a", "c"), Some(Id::from("c").key("", "")));
     }
 
     #[test]
     fn lines_about_the_same_pair_keep_their_order() {
         let mut held = Held::default();
         for number in 1..=3 {
-            let missing = held.missing_end("a", "b").unwrap();
+            let missing = held.missing_end("", "a", "b").unwrap();
             held.hold(missing, line(number));
         }
-        assert_eq!(numbers(&held.arrived(Id::from("a"), "")), [1, 2, 3]);
-        assert!(held.arrived(Id::from("a"), "").is_empty());
+        assert_eq!(numbers(&held.arrived("", Id::from("a"), "")), [1, 2, 3]);
+        assert!(held.arrived("", Id::from("a"), "").is_empty());
     }
 
     #[test]
     fn content_without_an_id_is_an_end_under_its_hash() {
         let mut held = Held::default();
         let hash = sutra_layout::id::key_to_hex(&Id::Content.key("", "some content"));
-        let missing = held.missing_end(&hash, &hash).unwrap();
+        let missing = held.missing_end("", &hash, &hash).unwrap();
         held.hold(missing, line(1));
-        assert_eq!(numbers(&held.arrived(Id::Content, "some content")), [1]);
+        assert_eq!(numbers(&held.arrived("", Id::Content, "some content")), [1]);
     }
 
     #[test]
@@ -118,10 +118,20 @@ mod tests {
         let mut held = Held::default();
         for number in [5, 3, 9, 1] {
             let source = format!("source {number}");
-            let missing = held.missing_end(&source, "b").unwrap();
+            let missing = held.missing_end("", &source, "b").unwrap();
             held.hold(missing, line(number));
         }
         assert_eq!(numbers(&held.take_all()), [1, 3, 5, 9]);
         assert!(held.take_all().is_empty());
+    }
+
+    #[test]
+    fn an_association_waits_for_ends_of_its_own_namespace() {
+        let mut held = Held::default();
+        held.arrived("", Id::from("a"), "");
+        let missing = held.missing_end("alice", "a", "a").unwrap();
+        held.hold(missing, line(1));
+        assert!(held.arrived("bob", Id::from("a"), "").is_empty());
+        assert_eq!(numbers(&held.arrived("alice", Id::from("a"), "")), [1]);
     }
 }

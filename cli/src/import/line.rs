@@ -1,50 +1,119 @@
-//! One line of NDJSON: a concept, an association, or the reason why it is neither.
+//! One line of NDJSON: a concept, an association, a setting, or the reason why it is none of them.
 //!
 //! Texts are borrowed from the line where they hold no escapes, and an embedding is read straight
 //! into a vector that every line uses again.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 
-use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
-use serde::{Deserialize, de};
+use serde::de::DeserializeSeed;
 use sutra_layout::id::Id;
-use sutra_layout::limits::VECTOR_DIMENSION_MAX;
+use sutra_reader::Metric;
 
-/// Keys remembered as passed over: a file of made-up keys must not fill the memory with them.
-const IGNORED_KEYS_MAX: usize = 64;
+use super::keys::{Fields, Key, LineSeed, Notes};
+
+const CONCEPT: u32 = Key::set(&[
+    Key::Id,
+    Key::IdForm,
+    Key::Content,
+    Key::Strength,
+    Key::Confidence,
+    Key::Embedding,
+    Key::Space,
+    Key::Namespace,
+    Key::Metadata,
+    Key::Kind,
+    Key::ExpiresAt,
+    Key::CreatedAt,
+]);
+/// A further vector of a concept that a line before gave.
+const VECTOR: u32 = Key::set(&[Key::Id, Key::Space, Key::Embedding]);
+const ASSOCIATION: u32 = Key::set(&[
+    Key::Source,
+    Key::Target,
+    Key::Type,
+    Key::Confidence,
+    Key::Weight,
+    Key::Namespace,
+    Key::Properties,
+    Key::ValidUntil,
+    Key::CreatedAt,
+]);
+const ENDS: u32 = Key::set(&[Key::Source, Key::Target, Key::Type]);
+const SPACE: u32 = Key::set(&[Key::VectorSpace, Key::Model, Key::Dimension, Key::Metric]);
+const TIME_TO_LIVE: u32 = Key::set(&[Key::Namespace, Key::TimeToLive]);
 
 /// What a line says.
 #[derive(Debug, PartialEq)]
 pub enum Line<'a> {
-    /// It has `content`.
+    /// It has `content`, or a further vector: `id`, `space` and `embedding`.
     Concept(ConceptLine<'a>),
     /// It has `source`, `target` and `type`.
     Association(AssociationLine<'a>),
+    /// It has `vector_space`.
+    Space(SpaceLine<'a>),
+    /// It has `time_to_live`.
+    TimeToLive(TimeToLiveLine<'a>),
 }
 
 /// A concept; its embedding, if it has one, is in [`Parser::embedding`].
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct ConceptLine<'a> {
     /// None: filed under the hash of the content.
     pub id: Option<Cow<'a, str>>,
-    /// Any text, the empty one included.
-    pub content: Cow<'a, str>,
+    /// Whether the id is a key that was given as bytes, or as the hash of the content.
+    pub id_form: IdKind,
+    /// Any text, the empty one included; none on a line that brings a further vector.
+    pub content: Option<Cow<'a, str>>,
     /// 0 to 1.
     pub strength: Option<f32>,
     /// 0 to 1.
     pub confidence: Option<f32>,
     /// Whether the line brings an embedding of its own.
     pub has_embedding: bool,
+    /// The vector space of the embedding, by name.
+    pub space: Option<Cow<'a, str>>,
+    /// The import's unless the line says another.
+    pub namespace: Option<Cow<'a, str>>,
+    /// A JSON object, as it is written.
+    pub metadata: Option<Cow<'a, str>>,
+    /// What sort of thing it is.
+    pub kind: Option<Cow<'a, str>>,
+    /// In microseconds since the Unix epoch.
+    pub expires_at: Option<u64>,
+    /// In microseconds since the Unix epoch.
+    pub created_at: Option<u64>,
 }
 
-impl<'a> ConceptLine<'a> {
+/// How an id came about; the same digits name the concept in each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdKind {
+    /// As it is written: text, or a key in hexadecimal digits.
+    #[default]
+    Written,
+    /// The key was given as 16 bytes.
+    Raw,
+    /// The key is the hash of the content.
+    Content,
+}
+
+impl ConceptLine<'_> {
     /// The id that the line gives, in its form.
-    pub fn id(&self) -> Id<'_> {
-        self.id.as_deref().map_or(Id::Content, Id::from)
+    pub fn id(&self, namespace: &str) -> Id<'_> {
+        let Some(text) = self.id.as_deref() else {
+            return Id::Content;
+        };
+        let written = Id::from(text);
+        let Id::Hex(key) = written else {
+            return written;
+        };
+        let content = self.content.as_deref().unwrap_or_default();
+        match self.id_form {
+            IdKind::Raw => Id::Raw(key),
+            // One whose content was learnt anew keeps the hash of the first.
+            IdKind::Content if Id::Content.key(namespace, content) == key => Id::Content,
+            _ => written,
+        }
     }
 }
 
@@ -56,51 +125,86 @@ pub struct AssociationLine<'a> {
     /// The id it goes to.
     pub target: Cow<'a, str>,
     /// What it says about them.
-    pub kind: Kind<'a>,
+    pub edge_type: Type<'a>,
     /// 0 to 1.
     pub confidence: Option<f32>,
     /// Any finite number.
     pub weight: Option<f32>,
+    /// The import's unless the line says another.
+    pub namespace: Option<Cow<'a, str>>,
+    /// A JSON object, as it is written.
+    pub properties: Option<Cow<'a, str>>,
+    /// In microseconds since the Unix epoch.
+    pub valid_until: Option<u64>,
+    /// In microseconds since the Unix epoch.
+    pub created_at: Option<u64>,
 }
 
 /// An association's type, as the line names it.
 #[derive(Debug, PartialEq)]
-pub enum Kind<'a> {
+pub enum Type<'a> {
     /// By name; new names are added to the store.
     Name(Cow<'a, str>),
     /// By number.
     Number(u16),
 }
 
+/// A vector space to make.
+#[derive(Debug, PartialEq)]
+pub struct SpaceLine<'a> {
+    /// Empty: the default one, which the first vector makes.
+    pub name: Cow<'a, str>,
+    /// The model that makes its vectors.
+    pub model: Cow<'a, str>,
+    /// Elements of a vector.
+    pub dimension: u32,
+    /// How nearness is measured.
+    pub metric: Metric,
+}
+
+/// A namespace's time to live.
+#[derive(Debug, PartialEq)]
+pub struct TimeToLiveLine<'a> {
+    /// The import's unless the line says another.
+    pub namespace: Option<Cow<'a, str>>,
+    /// In microseconds; 0 for ever.
+    pub time_us: u64,
+}
+
 /// Reads lines, and keeps what all of them share.
 #[derive(Debug, Default)]
 pub struct Parser {
-    /// The embedding of the line parsed last.
-    pub embedding: Vec<f32>,
-    /// Keys that no line may have, and on how many lines they were passed over.
-    pub ignored_keys: BTreeMap<String, u64>,
-    key: Option<Key>,
+    notes: Notes,
 }
 
 impl Parser {
     /// Reads one line; the error is the reason for the rejects file.
     pub fn parse<'a>(&mut self, text: &'a [u8]) -> Result<Line<'a>, String> {
-        self.embedding.clear();
-        self.key = None;
+        self.notes.embedding.clear();
+        self.notes.key = None;
         let mut json = serde_json::Deserializer::from_slice(text);
-        let parsed = LineSeed { parser: &mut *self }.deserialize(&mut json);
-        let fields = match parsed.and_then(|fields| json.end().map(|()| fields)) {
-            Ok(fields) => fields,
-            Err(error) => return Err(self.reason(&error)),
-        };
-        fields.into_line(!self.embedding.is_empty())
+        let parsed = LineSeed { notes: &mut self.notes }.deserialize(&mut json);
+        match parsed.and_then(|fields| json.end().map(|()| fields)) {
+            Ok(fields) => fields.into_line(),
+            Err(error) => Err(self.reason(&error)),
+        }
+    }
+
+    /// The embedding of the line parsed last.
+    pub fn embedding(&self) -> &[f32] {
+        &self.notes.embedding
+    }
+
+    /// Keys that no line may have, and on how many lines they were passed over.
+    pub fn ignored_keys(&self) -> &BTreeMap<String, u64> {
+        &self.notes.ignored_keys
     }
 
     /// The parser's error, with the key it met and without a line number that is always 1.
     fn reason(&self, error: &serde_json::Error) -> String {
         let text = error.to_string();
         let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
-        let key = self.key.map(|key| format!("{}: ", key.name())).unwrap_or_default();
+        let key = self.notes.key.map(|key| format!("{}: ", key.name())).unwrap_or_default();
         format!("{key}{text} (column {})", error.column())
     }
 }
@@ -112,250 +216,96 @@ pub fn looks_like_a_concept(text: &[u8]) -> bool {
     has(b"\"content\"") && !has(b"\"source\"")
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Key {
-    Id,
-    Content,
-    Strength,
-    Confidence,
-    Embedding,
-    Source,
-    Target,
-    Type,
-    Weight,
-}
-
-impl Key {
-    const ALL: [Key; 9] = [
-        Key::Id,
-        Key::Content,
-        Key::Strength,
-        Key::Confidence,
-        Key::Embedding,
-        Key::Source,
-        Key::Target,
-        Key::Type,
-        Key::Weight,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Key::Id => "id",
-            Key::Content => "content",
-            Key::Strength => "strength",
-            Key::Confidence => "confidence",
-            Key::Embedding => "embedding",
-            Key::Source => "source",
-            Key::Target => "target",
-            Key::Type => "type",
-            Key::Weight => "weight",
-        }
-    }
-}
-
-/// Every key a line may have; null is the same as absent.
-#[derive(Default)]
-struct Fields<'a> {
-    id: Option<Cow<'a, str>>,
-    content: Option<Cow<'a, str>>,
-    strength: Option<f32>,
-    confidence: Option<f32>,
-    source: Option<Cow<'a, str>>,
-    target: Option<Cow<'a, str>>,
-    kind: Option<Kind<'a>>,
-    weight: Option<f32>,
-}
-
 impl<'a> Fields<'a> {
-    fn into_line(self, has_embedding: bool) -> Result<Line<'a>, String> {
-        let Fields { id, content, strength, confidence, source, target, kind, weight } = self;
-        match (content, source, target, kind) {
-            (Some(content), None, None, None) if weight.is_none() => {
-                Ok(Line::Concept(ConceptLine { id, content, strength, confidence, has_embedding }))
-            }
-            (None, Some(source), Some(target), Some(kind))
-                if id.is_none() && strength.is_none() && !has_embedding =>
-            {
-                Ok(Line::Association(AssociationLine { source, target, kind, confidence, weight }))
-            }
-            (None, None, None, None) => {
-                Err("neither a concept nor an association: expected content, or source, target and type".into())
-            }
-            (None, source, target, kind) if id.is_none() && strength.is_none() && !has_embedding => {
-                let missing = [
-                    ("source", source.is_none()),
-                    ("target", target.is_none()),
-                    ("type", kind.is_none()),
-                ];
-                let missing: Vec<&str> =
-                    missing.iter().filter(|(_, is_missing)| *is_missing).map(|(name, _)| *name).collect();
-                Err(format!("an association without {}", missing.join(" and ")))
-            }
-            _ => Err("keys of a concept and of an association on one line: expected content, id, strength, \
-                      confidence, embedding, or source, target, type, confidence, weight"
+    fn into_line(self) -> Result<Line<'a>, String> {
+        let has = |keys: u32| self.given & keys == keys;
+        let only = |keys: u32| self.given & !keys == 0;
+        if has(Key::VectorSpace.bit()) && only(SPACE) {
+            return self.into_space();
+        }
+        if has(Key::TimeToLive.bit()) && only(TIME_TO_LIVE) {
+            return Ok(Line::TimeToLive(TimeToLiveLine {
+                namespace: self.namespace,
+                time_us: self.time_to_live.unwrap_or_default(),
+            }));
+        }
+        let is_concept = has(Key::Content.bit()) || has(VECTOR);
+        let names_ends = self.given & ENDS != 0;
+        match (is_concept, names_ends) {
+            (true, false) if only(CONCEPT) => self.into_concept(),
+            (false, true) if only(ASSOCIATION) => self.into_association(),
+            (false, false) if only(CONCEPT) || only(ASSOCIATION) => Err(
+                "neither a concept nor an association: expected content, or source, target and type"
+                    .into(),
+            ),
+            _ => Err("keys of a concept and of an association, or of a setting, on one line: \
+                      expected content, id, strength, confidence, embedding, space, namespace, \
+                      metadata, kind, created_at, expires_at, or source, target, type, confidence, \
+                      weight, namespace, properties, created_at, valid_until"
                 .into()),
         }
     }
-}
 
-struct LineSeed<'p> {
-    parser: &'p mut Parser,
-}
-
-impl<'de> DeserializeSeed<'de> for LineSeed<'_> {
-    type Value = Fields<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Fields<'de>, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for LineSeed<'_> {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        let parser = self.parser;
-        let mut fields = Fields::default();
-        let mut keys_seen = 0u32;
-        while let Some(Text(name)) = map.next_key()? {
-            let Some(key) = Key::ALL.into_iter().find(|key| key.name() == name) else {
-                map.next_value::<IgnoredAny>()?;
-                if let Some(count) = parser.ignored_keys.get_mut(name.as_ref()) {
-                    *count += 1;
-                } else if parser.ignored_keys.len() < IGNORED_KEYS_MAX {
-                    parser.ignored_keys.insert(name.into_owned(), 1);
-                }
-                continue;
-            };
-            parser.key = Some(key);
-            if keys_seen & (1 << key as u32) != 0 {
-                return Err(A::Error::custom("the key is given twice"));
-            }
-            keys_seen |= 1 << key as u32;
-            match key {
-                Key::Id => fields.id = map.next_value::<Option<Text>>()?.map(|text| text.0),
-                Key::Content => {
-                    fields.content = map.next_value::<Option<Text>>()?.map(|text| text.0)
-                }
-                Key::Strength => fields.strength = map.next_value()?,
-                Key::Confidence => fields.confidence = map.next_value()?,
-                Key::Embedding => map.next_value_seed(EmbeddingSeed(&mut parser.embedding))?,
-                Key::Source => fields.source = map.next_value::<Option<Text>>()?.map(|text| text.0),
-                Key::Target => fields.target = map.next_value::<Option<Text>>()?.map(|text| text.0),
-                Key::Type => {
-                    fields.kind = map.next_value::<Option<KindValue>>()?.map(|kind| kind.0)
-                }
-                Key::Weight => fields.weight = map.next_value()?,
-            }
-            parser.key = None;
+    fn into_concept(self) -> Result<Line<'a>, String> {
+        let has_embedding = self.given & Key::Embedding.bit() != 0;
+        if self.space.is_some() && !has_embedding {
+            return Err("space: expected an embedding with it".into());
         }
-        Ok(fields)
-    }
-}
-
-/// A text, borrowed where the line holds it as it is.
-struct Text<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text<'a>, D::Error> {
-        struct TextVisitor;
-
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-
-        deserializer.deserialize_str(TextVisitor)
-    }
-}
-
-/// A type, by name or number.
-struct KindValue<'a>(Kind<'a>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for KindValue<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<KindValue<'a>, D::Error> {
-        struct KindVisitor;
-
-        impl<'de> Visitor<'de> for KindVisitor {
-            type Value = KindValue<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a type's name or its number from 0 to 65535")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<KindValue<'de>, E> {
-                Ok(KindValue(Kind::Name(Cow::Borrowed(text))))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<KindValue<'de>, E> {
-                Ok(KindValue(Kind::Name(Cow::Owned(text.to_owned()))))
-            }
-
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<KindValue<'de>, E> {
-                let number = u16::try_from(number)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Unsigned(number), &self))?;
-                Ok(KindValue(Kind::Number(number)))
-            }
-        }
-
-        deserializer.deserialize_any(KindVisitor)
-    }
-}
-
-/// Fills a vector that outlives the line, and stops where no store would take more.
-struct EmbeddingSeed<'p>(&'p mut Vec<f32>);
-
-impl<'de> DeserializeSeed<'de> for EmbeddingSeed<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_option(self)
-    }
-}
-
-impl<'de> Visitor<'de> for EmbeddingSeed<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of numbers")
+        Ok(Line::Concept(ConceptLine {
+            id: self.id,
+            id_form: match self.id_form.as_deref() {
+                None => IdKind::Written,
+                Some("raw") => IdKind::Raw,
+                Some("content") => IdKind::Content,
+                Some(form) => return Err(format!("id_form: {form:?} is not raw or content")),
+            },
+            content: self.content,
+            strength: self.strength,
+            confidence: self.confidence,
+            has_embedding,
+            space: self.space,
+            namespace: self.namespace,
+            metadata: self.metadata,
+            kind: self.kind,
+            expires_at: self.expires_at,
+            created_at: self.created_at,
+        }))
     }
 
-    fn visit_none<E>(self) -> Result<(), E> {
-        Ok(())
+    fn into_association(self) -> Result<Line<'a>, String> {
+        let (Some(source), Some(target), Some(edge_type)) =
+            (self.source, self.target, self.edge_type)
+        else {
+            let missing = [Key::Source, Key::Target, Key::Type];
+            let missing = missing.into_iter().filter(|key| self.given & key.bit() == 0);
+            let missing: Vec<&str> = missing.map(Key::name).collect();
+            return Err(format!("an association without {}", missing.join(" and ")));
+        };
+        Ok(Line::Association(AssociationLine {
+            source,
+            target,
+            edge_type,
+            confidence: self.confidence,
+            weight: self.weight,
+            namespace: self.namespace,
+            properties: self.properties,
+            valid_until: self.valid_until,
+            created_at: self.created_at,
+        }))
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while let Some(element) = list.next_element::<f32>()? {
-            if self.0.len() == VECTOR_DIMENSION_MAX {
-                return Err(A::Error::custom(format_args!(
-                    "more than {VECTOR_DIMENSION_MAX} elements"
-                )));
-            }
-            self.0.push(element);
-        }
-        if self.0.is_empty() {
-            return Err(A::Error::custom("no elements; leave the key out instead"));
-        }
-        Ok(())
+    fn into_space(self) -> Result<Line<'a>, String> {
+        let metric = self.metric.as_deref().unwrap_or("cosine");
+        let known = [Metric::Cosine, Metric::Dot, Metric::L2];
+        Ok(Line::Space(SpaceLine {
+            metric: known
+                .into_iter()
+                .find(|known| known.name() == metric)
+                .ok_or_else(|| format!("metric: {metric:?} is not cosine, dot or l2"))?,
+            name: self.vector_space.unwrap_or_default(),
+            model: self.model.unwrap_or_default(),
+            dimension: self.dimension.ok_or("a vector space without dimension")?,
+        }))
     }
 }
 

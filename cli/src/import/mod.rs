@@ -7,17 +7,20 @@ mod feed;
 mod frame;
 mod held;
 mod input;
+mod keys;
 mod line;
 mod progress;
 mod rejects;
 mod send;
+mod space;
+mod values;
 
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, channel, sync_channel};
 use std::thread;
 use std::time::Instant;
 
@@ -28,8 +31,8 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::npy::Rows;
 use crate::output::{self, OutputArgs};
 use crate::store::{self, WriterArgs};
+pub use feed::FeedOptions;
 use feed::{Fed, Feed, FeedReport, Vectors};
-use frame::Frame;
 use input::Input;
 use progress::Progress;
 use rejects::Rejects;
@@ -40,9 +43,14 @@ const FRAMES_QUEUED_MAX: usize = 8;
 
 /// Import concepts and associations from NDJSON
 ///
-/// A line is a concept, {"content": …, "id"?, "strength"?, "confidence"?, "embedding"?}, or an
-/// association, {"source": …, "target": …, "type": …, "confidence"?, "weight"?}; in any order:
-/// an association waits for its ends until the input ends. An id that exists gets a new version.
+/// A line is a concept, {"content": …, "id"?, "strength"?, "confidence"?, "embedding"?, "space"?,
+/// "namespace"?, "metadata"?, "kind"?, "created_at"?, "expires_at"?}, or an association,
+/// {"source": …, "target": …, "type": …, "confidence"?, "weight"?, "namespace"?, "properties"?,
+/// "created_at"?, "valid_until"?}; in any order: an association waits for its ends until the input
+/// ends. An id that exists gets a new version. Two settings may stand between them:
+/// {"vector_space": …, "dimension": …, "model"?, "metric"?} and {"namespace": …, "time_to_live": …}.
+/// This is what `sutra export` writes. Times are RFC 3339; metadata and properties are objects.
+///
 /// Lines that cannot be used go to a rejects file with line number and reason, and the exit code
 /// is 4. When the command ends, everything imported is durable and visible.
 #[derive(Debug, clap::Args)]
@@ -51,6 +59,8 @@ Examples:
   sutra import knowledge concepts.ndjson associations.ndjson
   sutra import knowledge concepts.ndjson --vectors embeddings.f16.npy
   zcat dump.ndjson.gz | sutra import knowledge -
+  sutra import knowledge notes.ndjson --namespace alice --atomic
+  sutra export knowledge | sutra import copy -
   jq -r .text dump.ndjson.rejects.ndjson | sutra import knowledge -   # once they are corrected")]
 pub struct ImportArgs {
     #[command(flatten)]
@@ -64,6 +74,12 @@ pub struct ImportArgs {
     /// Operations of one write frame, at most
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch: u32,
+    /// The namespace of lines that name none [default: the one without a name]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    namespace: String,
+    /// All lines or none, at one moment: at most 65,536 of them and 16 MiB
+    #[arg(long, conflicts_with = "batch")]
+    atomic: bool,
     /// Where rejected lines go [default: the first file's name and `.rejects.ndjson`, in the current directory]
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
@@ -101,9 +117,14 @@ pub fn run(args: &ImportArgs) -> Outcome {
     let mut client = store::connect(&args.writer)?;
     let rejects_path = args.rejects.clone().unwrap_or_else(|| rejects_path(&args.files[0]));
     let import = Import {
+        store: &args.writer.store,
         files: &args.files,
         vectors: args.vectors.as_deref(),
-        batch: args.batch,
+        options: FeedOptions {
+            batch_count: args.batch as usize,
+            namespace: args.namespace.clone(),
+            is_atomic: args.atomic,
+        },
         rejects: rejects_path,
         shows_progress: true,
     };
@@ -122,12 +143,14 @@ pub fn run(args: &ImportArgs) -> Outcome {
 /// What to import, and how.
 #[derive(Debug)]
 pub struct Import<'a> {
+    /// The store's directory.
+    pub store: &'a Path,
     /// NDJSON files; `-` is standard input.
     pub files: &'a [PathBuf],
     /// Vectors of the concept lines.
     pub vectors: Option<&'a Path>,
-    /// Operations of one frame, at most.
-    pub batch: u32,
+    /// How the files are read.
+    pub options: FeedOptions,
     /// Where rejected lines go.
     pub rejects: PathBuf,
     /// Whether to draw a bar, if standard error is a terminal.
@@ -149,11 +172,13 @@ impl Import<'_> {
 
         let (output, fed) = sync_channel(FRAMES_QUEUED_MAX);
         let (spare_sender, spare) = channel();
-        let feed = Feed::new(vectors, self.batch as usize, Arc::clone(&bytes_read), output, spare);
+        let options = self.options.clone();
+        let feed = Feed::new(options, vectors, Arc::clone(&bytes_read), output, spare);
         let feeding = thread::spawn(move || feed.run(&mut inputs));
         // Should sending fail, the other thread is left to itself: it may sit in a read of standard
         // input that never returns, and the process ends anyway.
-        let (tally, lsn) = send_all(client, &names, &mut rejects, fed, spare_sender, |tally| {
+        let sending = Sending::new(client, &names, &mut rejects, spare_sender);
+        let (tally, lsn) = send_all(sending, self.store, fed, |tally| {
             progress.update(bytes_read.load(Ordering::Relaxed), tally);
         })?;
         let report = feeding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -183,14 +208,11 @@ impl Import<'_> {
 }
 
 fn send_all(
-    client: &mut Client,
-    names: &[String],
-    rejects: &mut Rejects,
+    mut sending: Sending<'_>,
+    store: &Path,
     fed: Receiver<Fed>,
-    spare: Sender<Frame>,
     mut on_progress: impl FnMut(Tally),
 ) -> Result<(Tally, u64), Failure> {
-    let mut sending = Sending::new(client, names, rejects, spare);
     for item in fed {
         match item {
             Fed::Frame(frame) => {
@@ -199,6 +221,10 @@ fn send_all(
             }
             Fed::Reject { place, reason, text } => {
                 sending.reject(place.input, place.line, &reason, &text)?;
+            }
+            Fed::Space { wanted, answer } => {
+                // The other thread may have given up; it tells why at the end.
+                let _ = answer.send(sending.space(&wanted, store)?);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Frames to the coordinator, many in flight, and what it answers to each.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use sutra_client::{Client, Level, Receipt};
 
 use super::frame::{Frame, Sort};
 use super::rejects::Rejects;
+use super::space::SpaceWanted;
 use crate::exit::Failure;
 
 /// Frames sent and not answered: enough to keep the coordinator busy, few enough that a bad line is
@@ -36,6 +38,7 @@ impl Tally {
                 self.vectors += u64::from(has_vector);
             }
             Sort::Association => self.associations += 1,
+            Sort::Setting => {}
         }
     }
 }
@@ -102,6 +105,18 @@ impl<'a> Sending<'a> {
                 self.rejects.path().display()
             ))
         })
+    }
+
+    /// The number of a vector space, once all that was sent is answered.
+    pub fn space(
+        &mut self,
+        wanted: &SpaceWanted,
+        store: &Path,
+    ) -> Result<Result<u8, String>, Failure> {
+        while !self.in_flight.is_empty() {
+            self.receive()?;
+        }
+        wanted.number(self.client, store)
     }
 
     /// Waits until everything sent is answered, durable and visible; gives the last LSN.

@@ -78,6 +78,18 @@ impl Served {
         Served { folder, coordinator }
     }
 
+    /// Kills the coordinator, as a crash would.
+    pub fn kill(&mut self) {
+        self.coordinator.kill().unwrap();
+        self.coordinator.wait().unwrap();
+    }
+
+    /// Stops the coordinator and waits for its end.
+    pub fn stop(&mut self) {
+        assert_eq!(self.sutra(&["stop", "store"]).code, 0);
+        assert!(self.coordinator.wait().unwrap().success());
+    }
+
     /// A path in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
