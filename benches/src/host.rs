@@ -1,0 +1,134 @@
+//! The coordinator under test: this binary, started again as a process of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use sutra_client::Client;
+use sutra_coordinator::{Options, SyncMode};
+
+/// How long a coordinator may take from its start to its first answer.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What the hidden subcommand takes.
+#[derive(Args, Clone, Debug)]
+pub struct ServeArgs {
+    store: PathBuf,
+    /// Whether the log is never synced
+    #[arg(long)]
+    unsynced: bool,
+}
+
+/// Serves a store until it is stopped: the child's side.
+pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+    let mut options = Options::new(&args.store);
+    options.program = "sutra-benches".to_owned();
+    if args.unsynced {
+        options.sync = SyncMode::Off;
+    }
+    Ok(sutra_coordinator::run(options)?)
+}
+
+/// A coordinator process. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Coordinator {
+    child: Child,
+    store: PathBuf,
+}
+
+impl Coordinator {
+    /// Starts one that syncs its log before it acknowledges anything as durable, and waits until it
+    /// answers.
+    pub fn start(store: &Path) -> anyhow::Result<Coordinator> {
+        let mut coordinator = Coordinator::spawn(store, &[])?;
+        coordinator.wait_until_it_answers()?;
+        Ok(coordinator)
+    }
+
+    /// Starts one that never syncs its log.
+    pub fn start_unsynced(store: &Path) -> anyhow::Result<Coordinator> {
+        let mut coordinator = Coordinator::spawn(store, &["--unsynced"])?;
+        coordinator.wait_until_it_answers()?;
+        Ok(coordinator)
+    }
+
+    fn spawn(store: &Path, arguments: &[&str]) -> anyhow::Result<Coordinator> {
+        let child = Command::new(std::env::current_exe()?)
+            .arg("serve")
+            .arg(store)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .context("the coordinator could not be started")?;
+        let store = store.to_owned();
+        Ok(Coordinator { child, store })
+    }
+
+    fn wait_until_it_answers(&mut self) -> anyhow::Result<Client> {
+        let began = Instant::now();
+        loop {
+            match self.connect() {
+                Ok(client) => return Ok(client),
+                Err(error) => {
+                    if let Some(status) = self.child.try_wait()? {
+                        bail!("the coordinator ended with {status}");
+                    }
+                    if began.elapsed() > START_TIMEOUT {
+                        return Err(error);
+                    }
+                }
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+
+    /// A connection to it.
+    pub fn connect(&self) -> anyhow::Result<Client> {
+        let client = Client::builder(&self.store).author("sutra-benches");
+        Ok(client.connect()?)
+    }
+
+    /// Kills it as a crash would, starts another, and waits until that one answers. Gives the time
+    /// from the kill to the answer.
+    pub fn kill_and_restart(&mut self) -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        self.child.kill()?;
+        self.child.wait()?;
+        *self = Coordinator::spawn(&self.store, &[])?;
+        self.wait_until_it_answers()?;
+        Ok(began.elapsed())
+    }
+
+    /// Nanoseconds that its threads have run, in all.
+    pub fn cpu_ns(&self) -> anyhow::Result<u64> {
+        let mut sum = 0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) else {
+                continue; // it ended meanwhile
+            };
+            let run = text.split_whitespace().next().unwrap_or_default();
+            sum += run.parse::<u64>().context("schedstat holds no number")?;
+        }
+        Ok(sum)
+    }
+
+    /// Stops it cleanly.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        self.connect()?.stop()?;
+        let status = self.child.wait()?;
+        if !status.success() {
+            bail!("the coordinator ended with {status}");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Coordinator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

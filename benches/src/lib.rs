@@ -1,1 +1,0 @@
-//! Figures that anyone can reproduce, with peers beside us.

@@ -1,0 +1,87 @@
+//! Figures that anyone can reproduce, with peers beside us.
+//!
+//! `cargo run --release -p sutra-benches -- reads` makes the workload from a seed, loads it through
+//! the socket of a real coordinator process and into the peer, and measures both in reader
+//! processes, in rounds that alternate between them. It prints one table: medians, and the ratio of
+//! ours to theirs, which holds also where the machine is busy with other things.
+
+mod board;
+mod clock;
+mod echo;
+mod host;
+mod lmdb;
+mod load;
+mod memory;
+mod reading;
+mod report;
+mod settings;
+mod suites;
+mod targets;
+mod workload;
+
+use clap::{Parser, Subcommand};
+
+use board::Board;
+use report::Circumstances;
+use settings::Settings;
+use suites::Suite;
+
+/// Measures a Sutra store beside its peers
+#[derive(Debug, Parser)]
+#[command(
+    name = "sutra-benches",
+    after_help = "\
+Examples:
+  sutra-benches reads
+  sutra-benches writes --concepts 1000000 --json writes.json
+  sutra-benches all --rounds 9 --dir /var/tmp
+
+Figures are of the machine as it is: stop what else runs on it, or look at the ratios alone."
+)]
+#[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = false)]
+struct Program {
+    /// What to measure
+    #[arg(required = true)]
+    suite: Option<Suite>,
+
+    #[command(flatten)]
+    settings: Settings,
+
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// The processes that a run starts.
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// The coordinator
+    #[command(hide = true)]
+    Serve(host::ServeArgs),
+    /// A reader
+    #[command(hide = true)]
+    Reader(reading::ReaderArgs),
+    /// The other end of a round trip
+    #[command(hide = true)]
+    Echo(echo::EchoArgs),
+}
+
+fn main() -> anyhow::Result<()> {
+    let program = Program::parse();
+    match program.part {
+        Some(Part::Serve(args)) => host::serve(&args),
+        Some(Part::Reader(args)) => reading::run(&args, program.settings.workload()),
+        Some(Part::Echo(args)) => echo::run(&args),
+        None => measure(program.suite.unwrap_or(Suite::All), &program.settings),
+    }
+}
+
+fn measure(suite: Suite, settings: &Settings) -> anyhow::Result<()> {
+    let circumstances = Circumstances::now();
+    let mut board = Board::default();
+    suites::run(suite, settings, &mut board)?;
+    println!("{}", report::table(&board, &circumstances, settings));
+    if let Some(path) = &settings.json {
+        report::write_json(path, &board, &circumstances, settings)?;
+    }
+    Ok(())
+}

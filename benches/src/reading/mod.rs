@@ -1,0 +1,68 @@
+//! Reading, in processes of its own: what they are asked, how they do it, and what they answer.
+
+mod child;
+mod lmdb;
+mod measure;
+mod message;
+mod process;
+mod search;
+mod sutra;
+
+pub use child::{ReaderArgs, run};
+pub use message::{Contender, Measured, Memory, Mode, Task};
+pub use process::ReaderProcess;
+
+/// A fixed view of a store, and what is asked of it. Each answer is a number that depends on all
+/// that had to be read, so that nothing is left out and contenders can be compared.
+pub trait View {
+    /// A concept that was found before.
+    type Held<'s>: Copy
+    where
+        Self: 's;
+
+    /// The concept's ordinal, and so its record.
+    fn record(&self, id: &[u8; 16]) -> Option<u64>;
+
+    /// The same, and each byte of its content.
+    fn content(&self, id: &[u8; 16]) -> Option<u64>;
+
+    /// Finds the concept with that ordinal, which must be there.
+    fn hold(&self, ordinal: u32) -> Self::Held<'_>;
+
+    /// Ordinal, type and confidence of each neighbor.
+    fn neighbors(&self, held: Self::Held<'_>) -> u64;
+
+    /// Gives the ordinals of a concept's neighbors to `visit`.
+    fn visit(&self, ordinal: u32, is_out: bool, visit: impl FnMut(u32));
+
+    /// The number of edges of a shortest path of at most three, searched from both ends.
+    fn path(&self, from: u32, to: u32, scratch: &mut search::Scratch) -> Option<u64>;
+}
+
+/// An open store.
+pub trait Source {
+    /// Its views.
+    type View<'s>: View
+    where
+        Self: 's;
+
+    /// The newest view.
+    fn view(&self) -> Self::View<'_>;
+}
+
+/// A number for the ordinal, type and confidence of a neighbor; to be added up, as contenders give
+/// them in different orders.
+#[inline]
+fn neighbor_digest(ordinal: u32, edge_type: u16, confidence: f32) -> u64 {
+    u64::from(ordinal) + (u64::from(edge_type) << 32) + u64::from(confidence.to_bits())
+}
+
+/// A number that depends on each byte.
+#[inline]
+fn bytes_digest(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let sum = |sum: u64, word: u64| sum.wrapping_add(word);
+    let words = words.iter().map(|word| u64::from_le_bytes(*word));
+    let rest = rest.iter().map(|byte| u64::from(*byte));
+    rest.fold(words.fold(0, sum), sum)
+}

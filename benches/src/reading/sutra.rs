@@ -1,0 +1,78 @@
+//! Our own store, read as its users read it.
+
+use std::path::Path;
+
+use sutra_reader::{Concept, Direction, NeighborQuery, PathQuery, ReadError, Reader, Snapshot};
+
+use super::search::Scratch;
+use super::{Source, View, bytes_digest, neighbor_digest};
+
+/// An open reader.
+#[derive(Debug)]
+pub struct Sutra(pub Reader);
+
+impl Sutra {
+    /// Opens the store.
+    pub fn open(store: &Path) -> anyhow::Result<Sutra> {
+        Ok(Sutra(Reader::open(store)?))
+    }
+}
+
+impl Source for Sutra {
+    type View<'s> = Snapshot;
+
+    fn view(&self) -> Snapshot {
+        whole(self.0.snapshot())
+    }
+}
+
+impl View for Snapshot {
+    type Held<'s> = Concept<'s>;
+
+    #[inline]
+    fn record(&self, id: &[u8; 16]) -> Option<u64> {
+        let concept = whole(self.get(*id))?;
+        Some(concept.ordinal().into())
+    }
+
+    #[inline]
+    fn content(&self, id: &[u8; 16]) -> Option<u64> {
+        let concept = whole(self.get(*id))?;
+        let content = whole(concept.content());
+        Some(u64::from(concept.ordinal()).wrapping_add(bytes_digest(content.as_bytes())))
+    }
+
+    fn hold(&self, ordinal: u32) -> Concept<'_> {
+        whole(self.concept(ordinal)).expect("the workload has a concept for each ordinal")
+    }
+
+    #[inline]
+    fn neighbors(&self, held: Concept<'_>) -> u64 {
+        let neighbors = whole(Snapshot::neighbors(self, &held, &NeighborQuery::default()));
+        neighbors.iter().fold(0, |sum: u64, n| {
+            sum.wrapping_add(neighbor_digest(n.ordinal, n.edge_type, n.confidence))
+        })
+    }
+
+    fn visit(&self, ordinal: u32, is_out: bool, mut visit: impl FnMut(u32)) {
+        let query = NeighborQuery {
+            direction: if is_out { Direction::Out } else { Direction::In },
+            ..NeighborQuery::default()
+        };
+        let concept = self.hold(ordinal);
+        let neighbors = whole(Snapshot::neighbors(self, &concept, &query));
+        neighbors.iter().for_each(|n| visit(n.ordinal));
+    }
+
+    fn path(&self, from: u32, to: u32, _: &mut Scratch) -> Option<u64> {
+        let query = PathQuery { max_depth: 3, ..PathQuery::default() };
+        let path = whole(self.find_path(&self.hold(from), &self.hold(to), &query))?;
+        Some(path.edges.len() as u64)
+    }
+}
+
+/// A store that was just written has no damage; a bench that met some must not go on.
+#[inline]
+fn whole<T>(read: Result<T, ReadError>) -> T {
+    read.expect("the store under test can be read")
+}
