@@ -57,7 +57,7 @@ pub struct LearnArgs {
     /// What sort of thing it is, such as note or person
     #[arg(long, value_name = "NAME")]
     kind: Option<String>,
-    /// How long until it is not found any more, such as 90s, 12h or 30d
+    /// How long until it is not found any more, such as 90s, 12h or 30d; `never` also lifts an end
     #[arg(long, value_name = "DURATION", value_parser = duration_us)]
     expires_in: Option<u64>,
     #[command(flatten)]

@@ -13,11 +13,15 @@ use crate::store::{self, ReaderArgs};
 /// How long one wait may take; the next begins at once.
 const WAIT: Duration = Duration::from_secs(3600);
 
+/// As wide as a time.
+const NO_TIME: &str = "-                          ";
+
 /// Print what was written, in the order of the log
 ///
-/// One line for each version of a concept or an association: its LSN, what happened, to what, and
-/// by whom. --since LSN goes on after that log entry. With --follow it goes on with what is
-/// written from now on, or since then, until interrupted.
+/// One line for each version of a concept or an association: its LSN, what happened, to what, and by
+/// whom; also when, but for associations that were changed or ended. --since LSN goes on after that
+/// log entry. With --follow it goes on with what is written from now on, or since then, until
+/// interrupted.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -62,7 +66,8 @@ struct ChangeRow<'s> {
     target: Option<String>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<String>,
-    at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<String>,
     author: Option<&'s str>,
 }
 
@@ -85,14 +90,14 @@ impl<'s> ChangeRow<'s> {
             source: None,
             target: None,
             kind: None,
-            at: String::new(),
+            at: None,
             author: None,
         };
         if let Some(concept) = change.concept() {
             row.namespace = concept.namespace();
             row.id = Some(concept.id()?.to_string());
             row.version = Some(concept.version());
-            row.at = rfc3339(concept.updated_at());
+            row.at = Some(rfc3339(concept.updated_at()));
             row.author = concept.author();
         }
         if let Some(association) = change.association() {
@@ -106,14 +111,17 @@ impl<'s> ChangeRow<'s> {
             row.source = Some(source.id()?.to_string());
             row.target = Some(target.id()?.to_string());
             row.kind = Some(type_text(snapshot, association.edge_type()));
-            row.at = rfc3339(association.created_at());
+            // Of later versions only the LSN is kept.
+            row.at =
+                (change.kind == ChangeKind::Associated).then(|| rfc3339(association.created_at()));
             row.author = association.author();
         }
         Ok(Some(row))
     }
 
     fn describe(&self) -> String {
-        let ChangeRow { lsn, change, namespace, at, .. } = self;
+        let ChangeRow { lsn, change, namespace, .. } = self;
+        let at = self.at.as_deref().unwrap_or(NO_TIME);
         let namespace = match *namespace {
             "" => String::new(),
             name => format!(" in {name}"),

@@ -1,13 +1,11 @@
 //! From lines to frames: the thread that reads, parses and encodes while another one sends.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::BufReader;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, channel};
 
-use sutra_client::{Associate, Batch, BatchError, Learn, TimeToLive, TypeRef};
+use sutra_client::{Associate, Learn, TimeToLive, TypeRef};
 use sutra_layout::id::Id;
 
 use super::frame::{Frame, Sort};
@@ -17,95 +15,12 @@ use super::line::{
     AssociationLine, ConceptLine, Line, Parser, SpaceLine, TimeToLiveLine, Type,
     looks_like_a_concept,
 };
+use super::outlet::{Fed, FeedError, FeedOptions, FeedReport, Outlet, Vectors};
 use super::space::SpaceWanted;
-use crate::npy::{NpyError, Rows};
 
 /// A frame is sent when its operations have this many bytes, however few they are: enough that a
 /// frame's fixed cost vanishes, little enough that the coordinator starts at once.
 const FRAME_SIZE_TARGET: usize = 256 << 10;
-
-/// The rows of `--vectors`.
-pub type Vectors = Rows<BufReader<File>>;
-
-/// What goes to the thread that sends.
-#[derive(Debug)]
-pub enum Fed {
-    /// Operations to send.
-    Frame(Frame),
-    /// A line that is no operation.
-    Reject {
-        /// Where it stands.
-        place: Place,
-        /// Why.
-        reason: String,
-        /// As it was read.
-        text: Box<[u8]>,
-    },
-    /// A vector space that is needed by number, once all before it is applied.
-    Space {
-        /// Which.
-        wanted: SpaceWanted,
-        /// Takes its number, or why there is none.
-        answer: Sender<Result<u8, String>>,
-    },
-}
-
-/// How an import is read.
-#[derive(Clone, Debug)]
-pub struct FeedOptions {
-    /// Operations of one frame, at most.
-    pub batch_count: usize,
-    /// The namespace of lines that name none.
-    pub namespace: String,
-    /// All lines in one frame, or none.
-    pub is_atomic: bool,
-}
-
-/// What the input held besides operations.
-#[derive(Debug, Default)]
-pub struct FeedReport {
-    /// Rows of `--vectors` that no concept line took.
-    pub vectors_unused: u64,
-    /// Keys that no line may have, and on how many lines.
-    pub ignored_keys: BTreeMap<String, u64>,
-}
-
-/// Input that ended an import before its end.
-#[derive(Debug, thiserror::Error)]
-pub enum FeedError {
-    /// A file could not be read on.
-    #[error("{name} cannot be read after line {line} ({source}); import it again from there")]
-    Input {
-        /// The input.
-        name: String,
-        /// The last line that was read.
-        line: u64,
-        /// What reading said.
-        source: std::io::Error,
-    },
-    /// A row of `--vectors` could not be read.
-    #[error(transparent)]
-    Vectors(#[from] NpyError),
-    /// One line spoils an import that is to be whole.
-    #[error("line {line} of {name}: {reason}; nothing was imported, as --atomic asks")]
-    Spoilt {
-        /// The input.
-        name: String,
-        /// The line.
-        line: u64,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// More than one frame takes.
-    #[error(
-        "the lines are too many for one frame (65,536 operations, 16 MiB); nothing was imported: \
-         leave --atomic out, or import fewer"
-    )]
-    TooManyForOneFrame,
-    /// The thread that sends has ended; it knows why.
-    #[error("the import was given up")]
-    GivenUp,
-}
 
 /// The state of one import's reading end.
 #[derive(Debug)]
@@ -426,43 +341,6 @@ impl Feed {
     fn emit(&mut self) -> Result<(), FeedError> {
         let out = Outlet { output: &self.output, spare: &self.spare, options: &self.options };
         out.emit(&mut self.frame)
-    }
-}
-
-/// Where frames go: the parts of a feed that a line which borrows its parser leaves free.
-struct Outlet<'f> {
-    output: &'f SyncSender<Fed>,
-    spare: &'f Receiver<Frame>,
-    options: &'f FeedOptions,
-}
-
-impl Outlet<'_> {
-    /// Adds an operation, to the next frame if this one is full.
-    fn add(
-        &self,
-        frame: &mut Frame,
-        namespace: &str,
-        add: impl Fn(&mut Batch) -> Result<(), BatchError>,
-    ) -> Result<Result<(), BatchError>, FeedError> {
-        frame.batch.atomic(self.options.is_atomic);
-        match add(frame.batch.namespace(namespace)) {
-            Err(BatchError::Full { .. }) if self.options.is_atomic => {
-                Err(FeedError::TooManyForOneFrame)
-            }
-            Err(BatchError::Full { .. }) => {
-                self.emit(frame)?;
-                Ok(add(frame.batch.namespace(namespace)))
-            }
-            added => Ok(added),
-        }
-    }
-
-    fn emit(&self, frame: &mut Frame) -> Result<(), FeedError> {
-        if frame.batch.is_empty() {
-            return Ok(());
-        }
-        let full = std::mem::replace(frame, self.spare.try_recv().unwrap_or_default());
-        self.output.send(Fed::Frame(full)).map_err(|_| FeedError::GivenUp)
     }
 }
 

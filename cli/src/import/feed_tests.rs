@@ -1,9 +1,11 @@
 //! What reaches the sender, and in which order.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufReader, Write};
 use std::sync::mpsc::{channel, sync_channel};
 
 use super::*;
+use crate::npy::Rows;
 
 /// One import's reading end, run to its end: the lines sent, the rejects, and the report.
 struct Run {

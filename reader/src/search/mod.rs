@@ -62,7 +62,7 @@ impl Snapshot {
     /// occur more often, then where the first of them stands earlier, then the one with the shorter
     /// content, then the one learnt first. A text without a word is [`ReadError::NoWords`].
     ///
-    /// Every content is looked at, about 10 ms for ten megabytes. Case is folded character by
+    /// Every content is looked at: 10 to 30 ms for ten megabytes of short ones. Case is folded character by
     /// character to lower case, without a language's own rules.
     ///
     /// ```no_run
