@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rustix::fs::{Access, access, statfs, statvfs};
+use sutra_coordinator::store_dir::{self, FileSystem};
 use sutra_reader::{OpenError, Reader, STORAGE_FILE};
 
 use super::Finding;
@@ -56,34 +57,6 @@ fn open(store: &Path) -> Finding {
     Finding::fix(NAME, error.to_string(), fix)
 }
 
-/// What statfs(2) calls the file system, and why a store is not served there.
-enum FileSystem {
-    Local(&'static str),
-    Overlay,
-    Remote(&'static str),
-}
-
-fn kind_of(magic: u32) -> FileSystem {
-    match magic {
-        0x6969 => FileSystem::Remote("NFS"),
-        0x517b | 0xff53_4d42 | 0xfe53_4d42 => FileSystem::Remote("SMB"),
-        0x0102_1997 => FileSystem::Remote("9p"),
-        0x6573_5546 => FileSystem::Remote("FUSE or virtiofs"),
-        0x00c3_6400 => FileSystem::Remote("Ceph"),
-        0x5346_414f | 0x6b41_4653 => FileSystem::Remote("AFS"),
-        0x0bd0_0bd0 => FileSystem::Remote("Lustre"),
-        0x786f_4256 => FileSystem::Remote("a folder shared by VirtualBox"),
-        0x794c_7630 => FileSystem::Overlay,
-        0xef53 => FileSystem::Local("ext4"),
-        0x5846_5342 => FileSystem::Local("XFS"),
-        0x9123_683e => FileSystem::Local("Btrfs"),
-        0x2fc1_2fc1 => FileSystem::Local("ZFS"),
-        0xf2f5_2010 => FileSystem::Local("F2FS"),
-        0x0102_1994 => FileSystem::Local("tmpfs"),
-        _ => FileSystem::Local("a local file system"),
-    }
-}
-
 fn file_system(store: &Path) -> Finding {
     const NAME: &str = "file system";
     let magic = match statfs(store) {
@@ -92,7 +65,7 @@ fn file_system(store: &Path) -> Finding {
             return Finding::fix(NAME, errno.to_string(), "give a directory that can be read");
         }
     };
-    match kind_of(magic) {
+    match store_dir::file_system(magic) {
         FileSystem::Local("tmpfs") => {
             Finding::note(NAME, "tmpfs: gone with the machine's next start; never synced to a disk")
         }
@@ -159,19 +132,5 @@ fn directory(store: &Path) -> Finding {
     match may_serve {
         true => Finding::ok(NAME, format!("mode {mode:04o}; this user may read and serve it")),
         false => Finding::note(NAME, format!("mode {mode:04o}; this user may not serve it")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn remote_file_systems_are_told_from_local_ones() {
-        assert!(matches!(kind_of(0x6969), FileSystem::Remote("NFS")));
-        assert!(matches!(kind_of(0x6573_5546), FileSystem::Remote("FUSE or virtiofs")));
-        assert!(matches!(kind_of(0x794c_7630), FileSystem::Overlay));
-        assert!(matches!(kind_of(0xef53), FileSystem::Local("ext4")));
-        assert!(matches!(kind_of(0xdead), FileSystem::Local(_)));
     }
 }

@@ -3,18 +3,19 @@
 use super::directory::Directory;
 use super::error::StoreDirError;
 
+/// What a file system means for a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FileSystem {
+pub enum FileSystem {
     /// Maps and locks hold, as far as is known.
-    Local,
+    Local(&'static str),
     /// A file is copied when it is first written: a reader that mapped it before sees the old one.
     Overlay,
     /// Maps on two machines, or through a server process, do not show the same bytes.
     Remote(&'static str),
 }
 
-/// The numbers are those of statfs(2).
-fn file_system(magic: u32) -> FileSystem {
+/// The file system with that number, as statfs(2) gives it.
+pub fn file_system(magic: u32) -> FileSystem {
     match magic {
         0x6969 => FileSystem::Remote("NFS"),
         0x517b | 0xff53_4d42 | 0xfe53_4d42 => FileSystem::Remote("SMB"),
@@ -25,7 +26,13 @@ fn file_system(magic: u32) -> FileSystem {
         0x0bd0_0bd0 => FileSystem::Remote("Lustre"),
         0x786f_4256 => FileSystem::Remote("a folder shared by VirtualBox"),
         0x794c_7630 => FileSystem::Overlay,
-        _ => FileSystem::Local,
+        0xef53 => FileSystem::Local("ext4"),
+        0x5846_5342 => FileSystem::Local("XFS"),
+        0x9123_683e => FileSystem::Local("Btrfs"),
+        0x2fc1_2fc1 => FileSystem::Local("ZFS"),
+        0xf2f5_2010 => FileSystem::Local("F2FS"),
+        0x0102_1994 => FileSystem::Local("tmpfs"),
+        _ => FileSystem::Local("a local file system"),
     }
 }
 
@@ -36,7 +43,7 @@ pub(super) fn check(directory: &Directory) -> Result<(), StoreDirError> {
         .map_err(|errno| StoreDirError::io(store, "look at the file system of", errno))?;
     // The field's type differs between systems; the number has 32 bits on all of them.
     match file_system(stat.f_type as u32) {
-        FileSystem::Local => Ok(()),
+        FileSystem::Local(_) => Ok(()),
         FileSystem::Overlay => {
             tracing::warn!(
                 "{} is on overlayfs: a store from a lower layer is copied when it is first written, \
@@ -61,7 +68,7 @@ mod tests {
         const TMPFS: u32 = 0x0102_1994;
         const XFS: u32 = 0x5846_5342;
         for magic in [EXT4, TMPFS, XFS] {
-            assert_eq!(file_system(magic), FileSystem::Local);
+            assert!(matches!(file_system(magic), FileSystem::Local(_)));
         }
         assert_eq!(file_system(0x6969), FileSystem::Remote("NFS"));
         assert_eq!(file_system(0xfe53_4d42), FileSystem::Remote("SMB"));

@@ -37,6 +37,7 @@ use directory::Directory;
 use holder::Holder;
 
 pub use error::StoreDirError;
+pub use file_system::{FileSystem, file_system};
 
 const STORAGE_NAME: &str = "storage.dat";
 const STORAGE_TEMPORARY_NAME: &str = "storage.dat.tmp";
