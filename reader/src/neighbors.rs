@@ -234,6 +234,17 @@ impl<'s> Links<'s> {
         Ok((!is_over).then_some(record))
     }
 
+    /// Whether a neighbor is there to be seen and passes the filter. Forgetting one ends its
+    /// associations; so without a filter, its record is only looked at where some expire.
+    #[inline]
+    fn takes_neighbor(&self, ordinal: u32, filter: Option<&Filter>) -> Result<bool, Damage> {
+        if filter.is_none() && self.snapshot.slot().records_expiring == 0 {
+            return Ok(true);
+        }
+        let Some(neighbor) = self.snapshot.present_record(ordinal)? else { return Ok(false) };
+        filter.map_or(Ok(true), |filter| filter.takes(self.snapshot, neighbor))
+    }
+
     fn next_neighbor(
         &mut self,
         query: &NeighborQuery<'_>,
@@ -250,12 +261,7 @@ impl<'s> Links<'s> {
             if record.confidence < query.min_confidence {
                 continue;
             }
-            let Some(neighbor) = self.snapshot.present_record(entry.neighbor)? else {
-                continue;
-            };
-            if let Some(filter) = query.filter
-                && !filter.takes(self.snapshot, neighbor)?
-            {
+            if !self.takes_neighbor(entry.neighbor, query.filter)? {
                 continue;
             }
             return Ok(Some(Neighbor {

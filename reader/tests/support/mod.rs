@@ -271,6 +271,7 @@ impl Writer {
         };
         let lsn = self.step();
         let live = before.filter(|(_, old)| !old.is_tombstone());
+        self.slot.records_expiring += u64::from(learn.expires_at != 0);
         let mut record = ConceptRecord {
             id: key,
             lsn,
@@ -441,6 +442,7 @@ impl Writer {
         let offset = self.memory.place(Region::EDGES, ordinal.into(), 1);
         self.put(offset, bytes_of(&edge.sealed()));
         self.slot.edges += 1;
+        self.slot.edges_expiring += u64::from(edge.valid_until != 0);
         self.slot.edges_live += u64::from(!edge.is_tombstone());
         self.slot.edges_live -= u64::from(before.is_some_and(|(_, is_tombstone)| !is_tombstone));
         self.index_edge(ordinal);
