@@ -76,6 +76,7 @@ fn learn() -> impl Strategy<Value = Step> {
                 metadata,
                 kind,
                 created_at: rest.0,
+                expires_at: None,
                 if_absent: rest.1,
             }
         },
@@ -212,6 +213,7 @@ fn a_model_that_forgets_a_field_is_told_from_the_store() {
         metadata: metadata.map(str::to_owned),
         kind: None,
         created_at: None,
+        expires_at: None,
         if_absent: false,
     };
     let frames = [[learn("a", Some("kept"))], [learn("b", None)]];

@@ -13,6 +13,14 @@ pub use step::{Kind, Name, Step, encode};
 /// Elements of the model's vectors.
 pub const DIMENSION: usize = 3;
 
+/// What ends at or before it was over before any story began; what ends later outlives them all.
+pub const LONG_AGO_US: u64 = 1_000_000;
+
+/// Whether a time that ends something is over.
+fn is_over(ends_at: Option<u64>) -> bool {
+    ends_at.is_some_and(|at| at <= LONG_AGO_US)
+}
+
 /// Namespace and key.
 pub type ConceptKey = (String, [u8; 16]);
 
@@ -27,6 +35,7 @@ pub struct ModelConcept {
     pub strength: f32,
     pub confidence: f32,
     pub created_at: Option<u64>,
+    pub expires_at: Option<u64>,
     pub version: u32,
     pub lsn: u64,
     pub born_lsn: u64,
@@ -78,6 +87,20 @@ impl Model {
         steps: &[Step],
         is_atomic: bool,
     ) -> Result<Vec<(u32, ErrorCode)>, ErrorCode> {
+        self.apply_told(steps, is_atomic, |_| {})
+    }
+
+    /// Likewise, and tells the model as each of the frame's log entries leaves it: one for the
+    /// frame, and one more if something was reinforced.
+    ///
+    /// # Errors
+    /// Why the whole frame is refused.
+    pub fn apply_told(
+        &mut self,
+        steps: &[Step],
+        is_atomic: bool,
+        mut tell: impl FnMut(&Model),
+    ) -> Result<Vec<(u32, ErrorCode)>, ErrorCode> {
         let mut next = self.clone();
         next.lsn += 1;
         self.lsn += 1; // a frame that is refused is an entry all the same
@@ -89,9 +112,13 @@ impl Model {
             }
         }
         if is_atomic && let Some((_, code)) = errors.first() {
+            tell(self);
             return Err(*code);
         }
-        next.settle();
+        tell(&next);
+        if next.settle() {
+            tell(&next);
+        }
         *self = next;
         Ok(errors)
     }
@@ -108,6 +135,7 @@ impl Model {
                 metadata,
                 kind,
                 created_at,
+                expires_at,
                 if_absent,
             } => {
                 let text = content.as_deref().unwrap_or_default();
@@ -116,7 +144,8 @@ impl Model {
                 if embedding.as_ref().is_some_and(|vector| vector.iter().any(|x| !x.is_finite())) {
                     return Err(ErrorCode::InvalidVector);
                 }
-                if *if_absent && self.concepts.contains_key(&key) {
+                let is_there = |c: &ModelConcept| !is_over(c.expires_at);
+                if *if_absent && self.concepts.get(&key).is_some_and(is_there) {
                     return Err(ErrorCode::Conflict);
                 }
                 if let Some(vector) = embedding {
@@ -138,6 +167,9 @@ impl Model {
                 set(&mut concept.embedding, embedding);
                 set(&mut concept.kind, kind);
                 set(&mut concept.created_at, created_at);
+                // Learnt anew, it is there again.
+                let before = concept.expires_at.filter(|_| !is_over(concept.expires_at));
+                concept.expires_at = expires_at.or(before);
                 concept.strength = strength.unwrap_or(concept.strength);
                 concept.confidence = confidence.unwrap_or(concept.confidence);
                 Ok(())
@@ -182,9 +214,9 @@ impl Model {
     }
 
     /// What was reinforced gets its version, by an entry of its own.
-    fn settle(&mut self) {
+    fn settle(&mut self) -> bool {
         if self.gathered.is_empty() {
-            return;
+            return false;
         }
         self.lsn += 1;
         for (key, (strength, confidence)) in std::mem::take(&mut self.gathered) {
@@ -194,6 +226,7 @@ impl Model {
             concept.lsn = lsn;
             (concept.strength, concept.confidence) = (strength, confidence);
         }
+        true
     }
 
     /// The concept with that key, as it is or as one that is not there begins.
@@ -292,6 +325,7 @@ fn empty(lsn: u64) -> ModelConcept {
         strength: 1.0,
         confidence: 1.0,
         created_at: None,
+        expires_at: None,
         version: 0,
         lsn,
         born_lsn: lsn,

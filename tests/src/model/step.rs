@@ -18,6 +18,7 @@ pub enum Step {
         metadata: Option<String>,
         kind: Option<String>,
         created_at: Option<u64>,
+        expires_at: Option<u64>,
         if_absent: bool,
     },
     /// Associate.
@@ -96,6 +97,7 @@ pub fn encode(steps: &[Step], is_atomic: bool, batch: &mut Batch) {
                 metadata,
                 kind,
                 created_at,
+                expires_at,
                 if_absent,
             } => {
                 batch.namespace(namespace);
@@ -108,6 +110,7 @@ pub fn encode(steps: &[Step], is_atomic: bool, batch: &mut Batch) {
                     metadata: metadata.as_deref(),
                     kind: kind.as_deref(),
                     created_at: *created_at,
+                    expires_at: *expires_at,
                     if_absent: *if_absent,
                     ..Learn::default()
                 })
