@@ -7,9 +7,13 @@ use sutra_client::protocol::{
     AssociateOp, Fault, FrameHeader, Hello, LearnOp, Operation, Operations, ProtocolError, Request,
     Wait, Write,
 };
-use sutra_client::{Associate, Batch, BatchError, ErrorCode, Learn, Level, TypeRef};
+use sutra_client::{
+    Associate, Batch, BatchError, Disassociate, ErrorCode, Forget, Learn, Level, MakeSpace,
+    Reinforce, TimeToLive, Touch, TypeRef,
+};
 use sutra_layout::id::Id;
 use sutra_layout::limits::{CONTENT_SIZE_MAX, FRAME_SIZE_MAX, OPERATIONS_PER_FRAME_MAX};
+use sutra_layout::space::Metric;
 
 use crate::generate::{OwnedOperation, batch_of, level, operation};
 
@@ -202,10 +206,56 @@ fn what_a_batch_never_encodes_is_refused_too() {
     ] {
         assert_eq!(decode(&bytes), Err(expected), "{:02x?}", &bytes[..bytes.len().min(32)]);
     }
-    for opcode in [0, 3, 4, 5, 6, 7, 255] {
+    for opcode in [0, 9, 255] {
         let bytes = framed(&[opcode, 1, 2, 3]);
         let found: Vec<_> = Operations::new(1, &bytes).unwrap().collect();
         assert_eq!(found, [Ok(Operation::Unsupported(opcode))]);
+    }
+}
+
+#[test]
+fn what_is_done_to_concepts_that_exist_comes_back_as_it_was_sent() {
+    let id = Id::Text("wolf");
+    let key = Id::Raw([9; 16]);
+    let mut batch = Batch::new();
+    batch.namespace("n");
+    let forget = Forget { id, if_lsn: Some(7) };
+    let ends = [None, Some(TypeRef::Name("t")), Some(TypeRef::Number(3))]
+        .map(|kind| Disassociate { source: id, target: key, kind, if_lsn: None });
+    let steps = Reinforce { id, strength: Some(-0.5), confidence: None, if_lsn: Some(1) };
+    let touch = Touch { id: key, count: 3, at: Some(5) };
+    let space = MakeSpace { name: "new", model: "m", dimension: 3, metric: Metric::Dot };
+    let time_to_live = TimeToLive { namespace: "other", time_us: 9 };
+    batch.forget(&forget).unwrap();
+    for end in &ends {
+        batch.disassociate(end).unwrap();
+    }
+    batch.reinforce(&steps).unwrap();
+    batch.touch(&touch).unwrap();
+    batch.make_space(&space).unwrap();
+    batch.time_to_live(&time_to_live).unwrap();
+    let found: Vec<_> = batch.operations().map(Result::unwrap).collect();
+    let expected = [
+        Operation::Forget("n", forget),
+        Operation::Disassociate("n", ends[0]),
+        Operation::Disassociate("n", ends[1]),
+        Operation::Disassociate("n", ends[2]),
+        Operation::Reinforce("n", steps),
+        Operation::Touch("n", touch),
+        Operation::MakeSpace(space),
+        Operation::TimeToLive(time_to_live),
+    ];
+    assert_eq!(found, expected);
+
+    // Cut anywhere, or with a byte too many, each is a fault and nothing else.
+    let mut rest = batch.operations().as_bytes();
+    while let Some((size, behind)) = rest.split_first_chunk::<4>() {
+        let (operation, behind) = behind.split_at(u32::from_le_bytes(*size) as usize);
+        for end in 0..operation.len() {
+            assert!(Operation::decode(&operation[..end]).is_err(), "{operation:02x?} to {end}");
+        }
+        assert!(Operation::decode(&[operation, &[0]].concat()).is_err());
+        rest = behind;
     }
 }
 
