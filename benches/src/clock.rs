@@ -32,13 +32,12 @@ impl Stopwatch {
         let mut stopwatch =
             Stopwatch { started, is_counter: has_constant_counter(), ns_per_tick: 1.0 };
         if stopwatch.is_counter {
-            let ticks = stopwatch.ticks();
-            let began = Instant::now();
+            let (began, first) = stopwatch.at_once();
             while began.elapsed() < CALIBRATION {
                 std::hint::spin_loop();
             }
-            let ticks = stopwatch.ticks() - ticks;
-            stopwatch.ns_per_tick = began.elapsed().as_nanos() as f64 / ticks as f64;
+            let (ended, last) = stopwatch.at_once();
+            stopwatch.ns_per_tick = (ended - began).as_nanos() as f64 / (last - first) as f64;
         }
         stopwatch
     }
@@ -47,6 +46,19 @@ impl Stopwatch {
     #[inline(always)]
     pub fn ticks(&self) -> u64 {
         if self.is_counter { fenced_counter() } else { self.started.elapsed().as_nanos() as u64 }
+    }
+
+    /// Both clocks at the same moment: of several attempts the one that was disturbed least.
+    fn at_once(&self) -> (Instant, u64) {
+        let attempt = |_| {
+            let before = self.ticks();
+            let now = Instant::now();
+            (self.ticks() - before, now, before)
+        };
+        let attempts = (0..32).map(attempt);
+        let (_, now, ticks) =
+            attempts.min_by_key(|(took, _, _)| *took).expect("there was an attempt");
+        (now, ticks)
     }
 
     /// Ticks as nanoseconds.
@@ -118,12 +130,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stopwatch_agrees_with_the_system_within_a_tenth() {
+    fn the_stopwatch_agrees_with_the_system() {
         let stopwatch = Stopwatch::new();
-        let (began, before) = (Instant::now(), stopwatch.ticks());
-        std::thread::sleep(Duration::from_millis(20));
-        let ns = stopwatch.ns(stopwatch.ticks() - before);
-        let elapsed_ns = began.elapsed().as_nanos() as f64;
-        assert!(ns > elapsed_ns * 0.9 && ns < elapsed_ns * 1.1);
+        let (began, first) = stopwatch.at_once();
+        while began.elapsed() < CALIBRATION {}
+        let (ended, last) = stopwatch.at_once();
+        let ratio = stopwatch.ns(last - first) / (ended - began).as_nanos() as f64;
+        assert!((0.9..1.1).contains(&ratio), "{ratio}");
     }
 }

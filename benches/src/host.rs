@@ -31,6 +31,17 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     Ok(sutra_coordinator::run(options)?)
 }
 
+/// How a kill and what followed went.
+#[derive(Clone, Copy, Debug)]
+pub struct Restart {
+    /// When it was killed.
+    pub killed_at: Instant,
+    /// From there until the kernel had taken the process away.
+    pub gone: Duration,
+    /// From there until another answered.
+    pub serving: Duration,
+}
+
 /// A coordinator process. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Coordinator {
@@ -91,15 +102,15 @@ impl Coordinator {
         Ok(client.connect()?)
     }
 
-    /// Kills it as a crash would, starts another, and waits until that one answers. Gives the time
-    /// from the kill to the answer.
-    pub fn kill_and_restart(&mut self) -> anyhow::Result<Duration> {
-        let began = Instant::now();
+    /// Kills it as a crash would, starts another, and waits until that one answers.
+    pub fn kill_and_restart(&mut self) -> anyhow::Result<Restart> {
+        let killed_at = Instant::now();
         self.child.kill()?;
         self.child.wait()?;
+        let gone = killed_at.elapsed();
         *self = Coordinator::spawn(&self.store, &[])?;
         self.wait_until_it_answers()?;
-        Ok(began.elapsed())
+        Ok(Restart { killed_at, gone, serving: killed_at.elapsed() })
     }
 
     /// Nanoseconds that its threads have run, in all.

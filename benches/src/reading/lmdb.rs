@@ -3,7 +3,7 @@
 use heed::{RoTxn, WithTls};
 
 use super::search::{self, Scratch};
-use super::{Source, View, bytes_digest, neighbor_digest};
+use super::{Source, View, neighbor_digest, touched};
 use crate::lmdb::Lmdb;
 
 /// A read transaction.
@@ -35,7 +35,7 @@ impl View for Transaction<'_> {
     #[inline]
     fn content(&self, id: &[u8; 16]) -> Option<u64> {
         let (ordinal, content) = whole(self.lmdb.get(&self.txn, id))?;
-        Some(u64::from(ordinal).wrapping_add(bytes_digest(content)))
+        Some(u64::from(ordinal).wrapping_add(touched(content)))
     }
 
     fn hold(&self, ordinal: u32) -> u32 {

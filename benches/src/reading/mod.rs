@@ -12,6 +12,9 @@ pub use child::{ReaderArgs, run};
 pub use message::{Contender, Measured, Memory, Mode, Task};
 pub use process::ReaderProcess;
 
+/// Bytes that come from memory together.
+const LINE_SIZE: usize = 64;
+
 /// A fixed view of a store, and what is asked of it. Each answer is a number that depends on all
 /// that had to be read, so that nothing is left out and contenders can be compared.
 pub trait View {
@@ -23,7 +26,7 @@ pub trait View {
     /// The concept's ordinal, and so its record.
     fn record(&self, id: &[u8; 16]) -> Option<u64>;
 
-    /// The same, and each byte of its content.
+    /// The same, and its content brought to the processor.
     fn content(&self, id: &[u8; 16]) -> Option<u64>;
 
     /// Finds the concept with that ordinal, which must be there.
@@ -57,12 +60,9 @@ fn neighbor_digest(ordinal: u32, edge_type: u16, confidence: f32) -> u64 {
     u64::from(ordinal) + (u64::from(edge_type) << 32) + u64::from(confidence.to_bits())
 }
 
-/// A number that depends on each byte.
+/// A number that depends on a byte of each cache line of a content, and on its last.
 #[inline]
-fn bytes_digest(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let sum = |sum: u64, word: u64| sum.wrapping_add(word);
-    let words = words.iter().map(|word| u64::from_le_bytes(*word));
-    let rest = rest.iter().map(|byte| u64::from(*byte));
-    rest.fold(words.fold(0, sum), sum)
+fn touched(bytes: &[u8]) -> u64 {
+    let first_of_lines = bytes.iter().step_by(LINE_SIZE).map(|byte| u64::from(*byte));
+    first_of_lines.sum::<u64>() + bytes.last().map_or(0, |byte| u64::from(*byte))
 }

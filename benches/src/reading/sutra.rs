@@ -5,7 +5,7 @@ use std::path::Path;
 use sutra_reader::{Concept, Direction, NeighborQuery, PathQuery, ReadError, Reader, Snapshot};
 
 use super::search::Scratch;
-use super::{Source, View, bytes_digest, neighbor_digest};
+use super::{Source, View, neighbor_digest, touched};
 
 /// An open reader.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl View for Snapshot {
     fn content(&self, id: &[u8; 16]) -> Option<u64> {
         let concept = whole(self.get(*id))?;
         let content = whole(concept.content());
-        Some(u64::from(concept.ordinal()).wrapping_add(bytes_digest(content.as_bytes())))
+        Some(u64::from(concept.ordinal()).wrapping_add(touched(content.as_bytes())))
     }
 
     fn hold(&self, ordinal: u32) -> Concept<'_> {

@@ -32,42 +32,46 @@ const VISIBLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Runs the suite.
 pub fn run(stores: &mut Stores<'_>, board: &mut Board) -> anyhow::Result<()> {
     let settings = stores.place.settings.clone();
-    let mut killed_to_serving = Vec::new();
-    let mut killed_to_written = Vec::new();
+    let mut spans: [(&str, Vec<u64>); 3] = [
+        ("kill to gone", Vec::new()),
+        ("kill to serving", Vec::new()),
+        ("kill to next acknowledgement", Vec::new()),
+    ];
     for round in 0..settings.rounds {
         eprintln!("recovery: round {} of {}", round + 1, settings.rounds);
         for kill in 0..KILLS {
             let first = (round * KILLS + kill) * 1_000_000;
-            let (serving, written) = kill_once(stores, first)?;
-            killed_to_serving.push(serving.as_nanos() as u64);
-            killed_to_written.push(written.as_nanos() as u64);
+            let took = kill_once(stores, first)?;
+            for ((_, nanos), took) in spans.iter_mut().zip(took) {
+                nanos.push(took.as_nanos() as u64);
+            }
         }
     }
-    let name = "kill to serving";
-    add_quantiles(board, SUITE, name, OURS, &mut killed_to_serving);
-    let name = "kill to next acknowledgement";
-    add_quantiles(board, SUITE, name, OURS, &mut killed_to_written);
+    for (name, nanos) in &mut spans {
+        add_quantiles(board, SUITE, name, OURS, nanos);
+    }
     Ok(())
 }
 
-/// Kills the coordinator under a writer. Gives the time until another answers, and until it has
-/// acknowledged a write.
-fn kill_once(stores: &mut Stores<'_>, first: u32) -> anyhow::Result<(Duration, Duration)> {
+/// Kills the coordinator under a writer. Gives the time until it is gone, until another answers, and
+/// until that one has acknowledged a write.
+fn kill_once(stores: &mut Stores<'_>, first: u32) -> anyhow::Result<[Duration; 3]> {
     let workload = stores.place.workload;
     let mut client = stores.coordinator.connect()?;
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| write_until(&is_over, &mut client, &workload, first));
         std::thread::sleep(WRITING);
-        let killed_at = Instant::now();
-        let serving = stores.coordinator.kill_and_restart();
+        let restart = stores.coordinator.kill_and_restart();
         is_over.store(true, Ordering::Relaxed);
         let written = match writer.join() {
             Ok(written) => written?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
         written.check(&stores.sutra_store, &workload)?;
-        Ok((serving?, written.acknowledged_again_at - killed_at))
+        let restart = restart?;
+        let acknowledged = written.acknowledged_again_at - restart.killed_at;
+        Ok([restart.gone, restart.serving, acknowledged])
     })
 }
 
