@@ -144,19 +144,26 @@ pub fn find<M: IndexMemory, T>(
     let tag = hash >> 48;
     for step in 0..shape.segment_lines {
         let line = (shape.line_of(hash) + step) & (shape.segment_lines - 1);
-        for word in memory.line(segment, line)? {
-            let word = word.load();
-            if word == 0 {
-                return Ok(None);
-            }
-            if word >> 48 == tag
-                && let Some(value) = decode(word)
-            {
+        let words = memory.line(segment, line)?;
+        // All words of the line are looked at without a branch: where in it the key stands cannot
+        // be predicted, and a wrong guess would hold up the loads of the look-ups that follow.
+        let mut same = 0u32;
+        for (at, word) in words.iter().enumerate() {
+            same |= u32::from(word.load() >> 48 == tag) << at;
+        }
+        while same != 0 {
+            let word = words[same.trailing_zeros() as usize].load();
+            same &= same - 1;
+            if let Some(value) = decode(word) {
                 fences.fence(Fence::IndexAfterWord); // pairs with publish in upsert
                 if let Some(found) = accept(value)? {
                     return Ok(Some(found));
                 }
             }
+        }
+        // Words fill a line from its first place on.
+        if words.last().is_some_and(|word| word.load() == 0) {
+            return Ok(None);
         }
     }
     Ok(None)

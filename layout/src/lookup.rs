@@ -47,8 +47,21 @@ const STEPS_BEFORE_SKIPS: u32 = 32;
 /// Above what is published by now, only `previous` may be loaded. Below it, and that is where most
 /// of a long walk lies when the snapshot is an old one, records are final, and their skip pointers
 /// make it logarithmic.
-#[inline]
+#[inline(always)]
 fn visible_record(
+    view: &View,
+    slot: &Slot,
+    newest: u64,
+    steps_left: &mut u64,
+) -> Result<Option<u64>, Damage> {
+    if newest < slot.records {
+        return Ok(Some(newest));
+    }
+    older_record(view, slot, newest, steps_left)
+}
+
+#[cold]
+fn older_record(
     view: &View,
     slot: &Slot,
     newest: u64,

@@ -269,7 +269,7 @@ impl View {
     }
 
     /// Record `ordinal`, which must lie below the slot's count.
-    #[inline]
+    #[inline(always)]
     pub fn record(&self, ordinal: u64, slot: &Slot) -> Result<&ConceptRecord, Damage> {
         below("a record's ordinal", ordinal, slot.records)?;
         typed(self.truth(Region::RECORDS, RECORD_SHAPE, ordinal, 1)?)
@@ -289,7 +289,7 @@ impl View {
     }
 
     /// Edge `ordinal`, which must lie below the slot's count.
-    #[inline]
+    #[inline(always)]
     pub fn edge(&self, ordinal: u64, slot: &Slot) -> Result<&EdgeRecord, Damage> {
         below("an edge's ordinal", ordinal, slot.edges)?;
         typed(self.truth(Region::EDGES, EDGE_SHAPE, ordinal, 1)?)
@@ -316,16 +316,31 @@ impl View {
     }
 
     /// A blob and its head, whose checksum the caller may hold against it.
-    #[inline]
+    #[inline(always)]
     pub fn blob_with_head(&self, offset: u64, slot: &Slot) -> Result<(&BlobHead, &[u8]), Damage> {
         let head_end = offset.saturating_add(BLOB_HEAD_SIZE);
         at_most("a blob's end", head_end, slot.content_size)?;
-        let head: &BlobHead =
-            typed(self.truth(Region::CONTENT, BYTE_SHAPE, offset, BLOB_HEAD_SIZE)?)?;
+        let start = self.locate(Region::CONTENT, BYTE_SHAPE, offset)?;
+        let (extent, within) =
+            BYTE_SHAPE.place(offset).ok_or_else(|| out_of_region(Region::CONTENT, offset))?;
+        let room = BYTE_SHAPE.extent_size(extent) - within;
+        if room < BLOB_HEAD_SIZE {
+            return Err(beyond_extent(start, BLOB_HEAD_SIZE));
+        }
+        // SAFETY: below the captured watermark, as just checked.
+        let head = unsafe { self.map.bytes(start, BLOB_HEAD_SIZE) }
+            .ok_or_else(|| beyond_file(start, BLOB_HEAD_SIZE))?;
+        let head: &BlobHead = typed(head)?;
         let size = u64::from(head.size);
         at_most("a blob's end", head_end + size, slot.content_size)?;
-        let all = self.truth(Region::CONTENT, BYTE_SHAPE, offset, BLOB_HEAD_SIZE + size)?;
-        Ok((head, &all[BLOB_HEAD_SIZE as usize..]))
+        let all = BLOB_HEAD_SIZE + size;
+        if all > room {
+            return Err(beyond_extent(start, all));
+        }
+        // SAFETY: as above.
+        let bytes = unsafe { self.map.bytes(start + BLOB_HEAD_SIZE, size) }
+            .ok_or_else(|| beyond_file(start, all))?;
+        Ok((head, bytes))
     }
 
     /// `size` bytes of the symbols region from `offset` on, all below the slot's size.
@@ -414,6 +429,7 @@ impl View {
     }
 }
 
+#[inline(always)]
 fn typed<T: FromBytes + KnownLayout + Immutable>(bytes: &[u8]) -> Result<&T, Damage> {
     T::ref_from_bytes(bytes).map_err(|_| misaligned(bytes))
 }
@@ -425,11 +441,12 @@ fn below(what: &'static str, found: u64, limit: u64) -> Result<(), Damage> {
 
 #[inline(always)]
 fn at_most(what: &'static str, found: u64, limit: u64) -> Result<(), Damage> {
-    if found <= limit {
-        Ok(())
-    } else {
-        Err(Damage::new(0, what, found, format!("at most {limit}")))
-    }
+    if found <= limit { Ok(()) } else { Err(above(what, found, limit)) }
+}
+
+#[cold]
+fn above(what: &'static str, found: u64, limit: u64) -> Damage {
+    Damage::new(0, what, found, format!("at most {limit}"))
 }
 
 #[cold]

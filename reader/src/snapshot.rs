@@ -81,7 +81,10 @@ impl Snapshot {
     /// bytes, are the key itself; other text is looked up by its hash.
     #[inline]
     pub fn get<'i>(&self, id: impl Into<Id<'i>>) -> Result<Option<Concept<'_>>, ReadError> {
-        self.get_filed(0, "", id.into())
+        match id.into() {
+            Id::Raw(key) | Id::Hex(key) => self.seen(self.find_keyed(0, &key)?),
+            id => self.get_filed(0, "", id),
+        }
     }
 
     /// The concept with that id in a namespace.
@@ -108,7 +111,16 @@ impl Snapshot {
         namespace: &str,
         id: Id<'_>,
     ) -> Result<Option<Concept<'_>>, ReadError> {
-        match self.find_filed(number, namespace, id)? {
+        self.seen(self.find_filed(number, namespace, id)?)
+    }
+
+    /// The concept of a record, if it is there to be seen.
+    #[inline]
+    fn seen<'s>(
+        &'s self,
+        record: Option<&'s ConceptRecord>,
+    ) -> Result<Option<Concept<'s>>, ReadError> {
+        match record {
             Some(record) if self.is_present(record) => Ok(Some(Concept::new(self, record)?)),
             _ => Ok(None),
         }
@@ -126,8 +138,12 @@ impl Snapshot {
         if id == Id::Content {
             return Err(ReadError::NoId);
         }
-        let key = id.key(namespace, "");
-        let found = lookup::find_concept(self.view(), self.slot(), number, &key);
+        self.find_keyed(number, &id.key(namespace, ""))
+    }
+
+    #[inline]
+    fn find_keyed(&self, number: u32, key: &[u8; 16]) -> Result<Option<&ConceptRecord>, ReadError> {
+        let found = lookup::find_concept(self.view(), self.slot(), number, key);
         let found = found.map_err(|damage| self.damaged(damage))?;
         Ok(found.map(|(_, record)| record))
     }
