@@ -237,12 +237,23 @@ impl<'s> Links<'s> {
     /// Whether a neighbor is there to be seen and passes the filter. Forgetting one ends its
     /// associations; so without a filter, its record is only looked at where some expire.
     #[inline]
-    fn takes_neighbor(&self, ordinal: u32, filter: Option<&Filter>) -> Result<bool, Damage> {
+    pub(crate) fn takes_neighbor(
+        &self,
+        ordinal: u32,
+        filter: Option<&Filter>,
+    ) -> Result<bool, Damage> {
         if filter.is_none() && self.snapshot.slot().records_expiring == 0 {
             return Ok(true);
         }
         let Some(neighbor) = self.snapshot.present_record(ordinal)? else { return Ok(false) };
         filter.map_or(Ok(true), |filter| filter.takes(self.snapshot, neighbor))
+    }
+
+    /// Whether the time of an entry's edge is not over. The edge is only looked at where some end
+    /// by themselves.
+    #[inline]
+    pub(crate) fn is_current(&self, entry: Entry) -> Result<bool, Damage> {
+        Ok(self.snapshot.slot().edges_expiring == 0 || self.edge(entry)?.is_some())
     }
 
     fn next_neighbor(

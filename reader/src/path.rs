@@ -121,16 +121,12 @@ impl Snapshot {
                 let mut links = Links::new(self, from, *list)?;
                 while let Some(entry) = links.next_entry()? {
                     let node = entry.neighbor;
-                    if side.is_marked(node) || links.edge(entry)?.is_none() {
+                    if side.is_marked(node) || !links.is_current(entry)? {
                         continue;
                     }
                     side.mark(node);
                     let is_end = node == other.steps[0].node;
-                    let may_pass = match (self.present_record(node)?, filter) {
-                        (Some(record), Some(filter)) => is_end || filter.takes(self, record)?,
-                        (record, _) => record.is_some(),
-                    };
-                    if !may_pass {
+                    if !links.takes_neighbor(node, filter.filter(|_| !is_end))? {
                         side.absent.push(node);
                         continue;
                     }
