@@ -22,6 +22,7 @@ pub mod socket;
 mod batch;
 mod client;
 mod error;
+mod touches;
 
 pub use batch::{Batch, BatchError};
 pub use client::{Client, ClientBuilder, Receipt};
@@ -34,3 +35,4 @@ pub use protocol::stats::WriterStats;
 pub use protocol::upkeep::{Disassociate, Forget, Reinforce, Touch};
 pub use protocol::write::Level;
 pub use sutra_layout::id::Id;
+pub use touches::Touches;
