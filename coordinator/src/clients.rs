@@ -125,6 +125,11 @@ impl Clients {
         }
     }
 
+    /// How many clients are remembered.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
     /// The table as a checkpoint writes it, in a fixed order.
     pub fn table(&self) -> Vec<ClientEntry> {
         let entry = |(id, client): (&[u8; 16], &Client)| ClientEntry {

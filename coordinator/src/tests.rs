@@ -232,6 +232,17 @@ fn a_writer_that_was_replaced_writes_no_more() {
 }
 
 #[test]
+fn a_checkpoint_has_room_for_its_client_table_before_anything_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(&folder.path().join("store"));
+    rig.write(|batch| learn(batch, "a", "x", None));
+    let view = rig.writer().image.view();
+    for region in [Region::CLIENTS_A, Region::CLIENTS_B] {
+        assert!(view.words(region, 63, 8).is_ok(), "a full disk would end the service");
+    }
+}
+
+#[test]
 fn content_that_did_not_change_is_not_stored_again() {
     let folder = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(&folder.path().join("store"));

@@ -41,6 +41,10 @@ impl Need {
         image.ensure(Region::CONTENT, now.content_size + content + 2 * largest_blob)?;
         image.ensure(Region::SYMBOLS, now.symbols_size + symbols + 512)?;
         image.ensure(Region::EDGES, now.edges + edges)?;
+        // A checkpoint must find room for its client table, or a full disk would end the service.
+        let clients = writer.clients.len() as u64 + 64;
+        image.ensure(Region::CLIENTS_A, clients)?;
+        image.ensure(Region::CLIENTS_B, clients)?;
         for (space, count) in vectors.into_iter().enumerate().filter(|(_, count)| *count > 0) {
             // A space that the entry itself makes has its rows reserved there.
             if (space as u64) < now.spaces_count {
