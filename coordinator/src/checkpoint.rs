@@ -1,7 +1,9 @@
 //! Making the file itself durable up to a version, so that the log before it is not needed.
 //!
-//! The order is what makes it safe: client table → everything synced → the other durable slot →
-//! that synced. A power cut anywhere leaves the slot from before, whole, with its own client table.
+//! The order is what makes it safe: client table → truth, extent directory and client table synced →
+//! the other durable slot → that synced. A power cut anywhere leaves the slot from before, whole,
+//! with its own client table. Derived regions are not synced, as they are made anew after a power
+//! cut; a clean stop alone syncs all, so that the file opens as it is.
 
 use std::sync::atomic::Ordering;
 
@@ -23,12 +25,14 @@ pub struct Checkpointer {
     image: Image,
     /// The slot written next: 0 for A.
     next_place: usize,
+    /// The version whose truth is known to be on disk.
+    synced: Slot,
 }
 
 impl Checkpointer {
-    /// One that spares the slot at `newest_place`.
-    pub fn new(image: Image, newest_place: usize) -> Checkpointer {
-        Checkpointer { image, next_place: 1 - newest_place }
+    /// One that spares the slot at `newest_place`, where the truth of version `synced` is on disk.
+    pub fn new(image: Image, newest_place: usize, synced: Slot) -> Checkpointer {
+        Checkpointer { image, next_place: 1 - newest_place, synced }
     }
 
     /// Makes everything in `slot` durable, with the clients as of the same version. `is_clean` says
@@ -44,7 +48,13 @@ impl Checkpointer {
         for (ordinal, client) in (0..).zip(clients) {
             self.image.store_unit(region, ordinal, client)?;
         }
-        self.image.sync_all()?;
+        if is_clean {
+            self.image.sync_all()?;
+        } else {
+            self.image.sync_units(region, 0, clients.len() as u64)?;
+            self.image.sync_truth(&self.synced, slot)?;
+        }
+        self.synced = *slot;
         let slot = Slot {
             checkpoint_lsn: slot.published_lsn,
             clients_count: clients.len() as u64,

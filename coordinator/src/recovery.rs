@@ -18,7 +18,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering;
 use sutra_layout::directory::{check_all, word_offset};
 use sutra_layout::geometry::{
-    COMMIT_SEQ_OFFSET, HEADER_SIZE, Region, SUPERBLOCK_OFFSET, SUPERSEDED_BY_OFFSET,
+    COMMIT_SEQ_OFFSET, HEADER_SIZE, SUPERBLOCK_OFFSET, SUPERSEDED_BY_OFFSET,
 };
 use sutra_layout::limits::VECTOR_DIMENSION_MAX;
 use sutra_layout::run_mark::RunMark;
@@ -201,7 +201,7 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
     }
     let clients = Clients::new(&read_clients(&view, place, durable)?);
     let symbols = Symbols::load(&view, &base)?;
-    let image = Image::new(view, |region| used_of(region, &base))?;
+    let image = Image::new(view, &base)?;
     let roots = Roots::recover(&image)?;
     let mut now = base;
     now.id_index_depth = roots.ids.depth.into();
@@ -219,7 +219,9 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
         started_at: sys::clock::now_us(),
         ..RunMark::default()
     };
-    let mut checkpointer = Checkpointer::new(image.clone(), place);
+    // What a copy's durable slot says is synced is so of the original: nothing of it is believed.
+    let synced = if is_of_this_boot { *durable } else { Slot::default() };
+    let mut checkpointer = Checkpointer::new(image.clone(), place, synced);
     if state == State::Clean {
         // Before the first store: a power cut from here on must not find the flag.
         image.store_run_mark(new_mark)?;
@@ -324,21 +326,6 @@ fn check_directory(view: &View) -> Result<(), CoordinatorError> {
         |region, extent| view.header_word(word_offset(region, extent)).load(Ordering::Relaxed);
     check_all(word, |region| view.shape(region))?;
     Ok(())
-}
-
-/// Units of a region that may not be stored to any more, as of a slot; of derived regions none
-/// is told, and reserving it again changes nothing.
-fn used_of(region: Region, slot: &Slot) -> u64 {
-    match region {
-        Region::RECORDS => slot.records,
-        Region::EDGES => slot.edges,
-        Region::CONTENT => slot.content_size,
-        Region::SYMBOLS => slot.symbols_size,
-        Region::COLUMNS => slot.concepts,
-        Region(number @ 12..=15) => slot.spaces[usize::from(number) - 12].count,
-        Region(number @ 16..=19) => slot.spaces[usize::from(number) - 16].count,
-        _ => 0,
-    }
 }
 
 /// The epoch of a run mark, if it can be believed.

@@ -36,6 +36,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, transmute};
 
 use crate::checksum::checksum;
+use crate::geometry::Region;
 use crate::limits::VECTOR_SPACES_MAX;
 
 /// The state of one vector space in a version.
@@ -126,6 +127,21 @@ impl Slot {
     /// From the words of a ring slot; the caller checks [`Slot::is_whole`].
     pub fn from_words(words: [u64; SLOT_WORDS]) -> Slot {
         transmute!(words)
+    }
+
+    /// Units of a region that this version has. Of a client table and of derived regions, which no
+    /// count of a slot bounds, 0; but the concepts have their columns.
+    pub fn count_of(&self, region: Region) -> u64 {
+        match region {
+            Region::RECORDS => self.records,
+            Region::EDGES => self.edges,
+            Region::CONTENT => self.content_size,
+            Region::SYMBOLS => self.symbols_size,
+            Region::COLUMNS => self.concepts,
+            Region(number @ 12..=15) => self.spaces[usize::from(number) - 12].count,
+            Region(number @ 16..=19) => self.spaces[usize::from(number) - 16].count,
+            _ => 0,
+        }
     }
 
     /// The newer of two durable slots, of those that are whole, and its place (0 for A).

@@ -96,6 +96,7 @@ impl Writer {
 
     /// Stores what the entry's touches add up to, unless that was done before.
     pub(super) fn store_touched(&mut self, lsn: u64) -> Result<(), CoordinatorError> {
+        let has_touches = !self.gathered.touched.is_empty();
         while let Some((concept, (count, last))) = self.gathered.touched.pop_first() {
             self.image.ensure(Region::ACCESS, u64::from(concept) + 1)?;
             let words = self.image.view().words(Region::ACCESS, concept.into(), ACCESS_WORDS)?;
@@ -110,6 +111,9 @@ impl Writer {
             words[access::count_word(next)].store(count, Ordering::Relaxed);
             words[LAST_ACCESS].store(last, Ordering::Relaxed);
             words[STATE].store(next, Ordering::Release);
+        }
+        if has_touches {
+            self.image.note_touches();
         }
         Ok(())
     }

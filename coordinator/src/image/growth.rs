@@ -2,13 +2,21 @@
 //!
 //! Reserving happens before a write is logged, so a full disk is an answer to the writing client
 //! and never a signal in a reader. A background thread keeps some space ahead of the writer and
-//! makes its pages present, because the first store to a reserved page costs microseconds.
+//! makes its pages present, because the first store to a reserved page costs microseconds. New
+//! space of large truth extents is written with zeros, 2 MiB at a time: that makes large folios
+//! where the system has them, for half the faults of the writer and of every reader.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use sutra_layout::directory::{aligned_start, check_all, encode, word_offset};
-use sutra_layout::geometry::{GROWTH_UNIT, HEADER_SIZE, PAGE_SIZE, Region, Shape};
+use sutra_layout::geometry::{
+    GROWTH_UNIT, HEADER_SIZE, LIVE_ENDS_OFFSET, PAGE_SIZE, Region, Shape,
+};
+use sutra_layout::index::INDEX;
+use sutra_layout::slot::Slot;
 use sutra_layout::sys;
 use sutra_layout::view::View;
 
@@ -28,6 +36,9 @@ pub struct Growth {
     reserved: [AtomicU64; REGIONS],
     /// Units of each region that the writer said it used.
     used: [AtomicU64; REGIONS],
+    /// Extents of each region that were there at the start. What lies in them above the used units
+    /// may be looked at by readers: a version that is not published still leads to the one before.
+    extents_before: [usize; REGIONS],
     placement: Mutex<Placement>,
     wanted: Mutex<bool>,
     wake: Condvar,
@@ -41,18 +52,26 @@ struct Placement {
 }
 
 impl Growth {
-    /// Checks the directory, and goes on from so many used units of each region.
-    pub fn new(view: Arc<View>, used: impl Fn(Region) -> u64) -> Result<Growth, CoordinatorError> {
+    /// Checks the directory, and goes on from version `base`.
+    pub fn new(view: Arc<View>, base: &Slot) -> Result<Growth, CoordinatorError> {
         let word =
             |region, extent| view.header_word(word_offset(region, extent)).load(Ordering::Relaxed);
         let placed = check_all(word, |region| view.shape(region))?;
         let next_free =
             placed.iter().map(|extent| extent.offset + extent.size).max().unwrap_or(HEADER_SIZE);
-        let used: [u64; REGIONS] = std::array::from_fn(|number| used(Region(number as u8)));
+        let mut extents_before = [0; REGIONS];
+        for extent in &placed {
+            if let Some(count) = extents_before.get_mut(extent.region.index()) {
+                *count = extent.extent + 1;
+            }
+        }
+        let used: [u64; REGIONS] =
+            std::array::from_fn(|number| used_at_start(&view, Region(number as u8), base));
         Ok(Growth {
             view,
             reserved: used.map(AtomicU64::new),
             used: used.map(AtomicU64::new),
+            extents_before,
             placement: Mutex::new(Placement { next_free }),
             wanted: Mutex::new(false),
             wake: Condvar::new(),
@@ -119,11 +138,18 @@ impl Growth {
     }
 
     fn grow_ahead(&self, region: Region, end: u64) -> Result<(), CoordinatorError> {
-        // Not under the lock: the writer may need space meanwhile.
-        for (offset, size) in self.grow(region, end)? {
-            self.view.map().populate(offset, size);
+        let Some(shape) = self.view.shape(region) else { return Ok(()) };
+        let step = GROWTH_UNIT / shape.stride;
+        loop {
+            // Step by step, as the writer may need the lock meanwhile.
+            let reserved = self.reserved[region.index()].load(Ordering::Relaxed);
+            if reserved >= end || self.stopping.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            for (offset, size) in self.grow(region, end.min(reserved + step))? {
+                self.view.map().populate(offset, size);
+            }
         }
-        Ok(())
     }
 
     /// Reserves, and returns the ranges of the file that are new.
@@ -154,19 +180,51 @@ impl Growth {
             let step = step_of(region, size);
             let from = within / PAGE_SIZE * PAGE_SIZE;
             let to = within.saturating_add(wanted).min(size).next_multiple_of(step).min(size);
-            sys::reserve(self.view.map().file(), start + from, to - from).map_err(full)?;
+            let file = self.view.map().file();
+            sys::reserve(file, start + from, to - from).map_err(full)?;
+            // What was filled before may be in use: units need not end where a step does.
+            let unfilled = within.next_multiple_of(GROWTH_UNIT);
+            if step == GROWTH_UNIT && extent >= self.extents_before[region.index()] {
+                fill(file, start + unfilled, to.saturating_sub(unfilled)).map_err(full)?;
+            }
+            grown.push((start + from, to - from));
             self.view.map().extend().map_err(full)?;
             if known.is_none() {
                 placement.next_free = start + size;
                 word.store(encode(region, extent, start), Ordering::Release);
             }
-            grown.push((start + from, to - from));
             let units = if to == size { shape.extent_count(extent) } else { to / shape.stride };
             self.reserved[region.index()]
                 .store(shape.extent_start(extent) + units, Ordering::Release);
         }
     }
 }
+
+/// Units of a region that are in use when a coordinator goes on from version `base`: of a derived
+/// region, those that were given out. Of access counts none is told, and reserving them again
+/// changes nothing.
+fn used_at_start(view: &View, region: Region, base: &Slot) -> u64 {
+    let live = || {
+        let offset = LIVE_ENDS_OFFSET + region.index() as u64 * 8;
+        view.header_word(offset).load(Ordering::Relaxed)
+    };
+    match region {
+        Region::ID_SEGMENTS | Region::EDGE_SEGMENTS => live().saturating_mul(INDEX.segment_words()),
+        Region::ADJACENCY => live(),
+        other => base.count_of(other),
+    }
+}
+
+/// Writes zeros to space that is reserved and begins with a growth unit, one unit at a time.
+fn fill(file: &File, offset: u64, size: u64) -> std::io::Result<()> {
+    for at in (0..size).step_by(GROWTH_UNIT as usize) {
+        let zeros = &ZEROS[..(size - at).min(GROWTH_UNIT) as usize];
+        file.write_all_at(zeros, offset + at)?;
+    }
+    Ok(())
+}
+
+static ZEROS: [u8; GROWTH_UNIT as usize] = [0; GROWTH_UNIT as usize];
 
 /// Bytes to keep ahead of a region that uses `used_size`.
 fn ahead_size(used_size: u64) -> u64 {

@@ -6,9 +6,10 @@
 #![expect(unsafe_code, reason = "the only room that stores bytes into the mapped file")]
 
 mod growth;
+mod sync;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sutra_layout::blob::{BlobHead, blob_space};
 use sutra_layout::geometry::{
@@ -31,14 +32,18 @@ pub use growth::Growth;
 pub struct Image {
     view: Arc<View>,
     growth: Arc<Growth>,
+    /// Access counts were stored since they were synced last.
+    has_touches: Arc<AtomicBool>,
 }
 
 impl Image {
-    /// The image behind `view`, whose directory was checked, with so many units used of each region.
-    pub fn new(view: View, used: impl Fn(Region) -> u64) -> Result<Image, CoordinatorError> {
+    /// The image behind `view`, whose directory was checked, going on from version `base`.
+    pub fn new(view: View, base: &Slot) -> Result<Image, CoordinatorError> {
         let view = Arc::new(view);
-        let growth = Arc::new(Growth::new(Arc::clone(&view), used)?);
-        Ok(Image { view, growth })
+        let growth = Arc::new(Growth::new(Arc::clone(&view), base)?);
+        // Touches of the last coordinator may not be synced yet.
+        let has_touches = Arc::new(AtomicBool::new(true));
+        Ok(Image { view, growth, has_touches })
     }
 
     /// The file to read from.
@@ -151,17 +156,6 @@ impl Image {
     /// Says that no coordinator lives.
     pub fn stop_beating(&self) {
         self.view.header_word(HEARTBEAT_OFFSET).store(0, Ordering::Relaxed);
-    }
-
-    /// Writes every dirty page of the file to disk.
-    pub fn sync_all(&self) -> Result<(), CoordinatorError> {
-        let synced = self.view.map().file().sync_data();
-        synced.map_err(|source| CoordinatorError::Sync { what: "storage.dat", source })
-    }
-
-    fn sync_page(&self, offset: u64) -> Result<(), CoordinatorError> {
-        let synced = self.view.map().sync_range(offset, PAGE_SIZE);
-        synced.map_err(CoordinatorError::io("a page of storage.dat could not be synced"))
     }
 
     fn store_header<T: IntoBytes + Immutable>(&self, offset: u64, value: &T) {
