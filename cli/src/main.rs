@@ -5,6 +5,7 @@ mod commands;
 mod demo;
 mod doctor;
 mod exit;
+mod graph;
 mod import;
 mod npy;
 mod output;

@@ -75,7 +75,8 @@ fn all(snapshot: &Snapshot) -> Vec<String> {
         all.push(format!("{namespace:?}"));
     }
     for space in snapshot.spaces().unwrap() {
-        all.push(format!("{} {} {} {:?}", space.name, space.model, space.dimension, space.metric));
+        let (dimension, metric, graph) = (space.dimension, space.metric, space.graph);
+        all.push(format!("{} {} {dimension} {metric:?} {graph:?}", space.name, space.model));
     }
     all
 }
@@ -101,6 +102,11 @@ fn full() -> Served {
     }
     served.import(&lines);
     served.file("two.npy", npy("(2,)", &[0.1, 0.7]));
+    let make_space = [
+        ["space", "make", "store", "new", "--dimension", "2", "--model", "m"],
+        ["--metric", "dot", "--m", "5", "--ef", "33", "--quantization", "none"],
+    ]
+    .concat();
     let commands: [&[&str]; 13] = [
         &["learn", "store", "filed under its hash", "--kind", "note"],
         &["learn", "store", "in alice, under its hash", "--namespace", "alice"],
@@ -112,7 +118,7 @@ fn full() -> Served {
         &["associate", "store", "c15", "c18", "t1", "--valid-for", "3000days"],
         &["associate", "store", "c15", "c18", "t2", "--valid-for", "1us"],
         &["reinforce", "store", "c21", "--strength", "0.3"],
-        &["space", "make", "store", "new", "--dimension", "2", "--model", "m", "--metric", "dot"],
+        &make_space,
         &["learn", "store", "--id", "c0", "--vector", "two.npy", "--space", "new"],
         &["ttl", "store", "alice", "3000days"],
     ];

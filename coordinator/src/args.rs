@@ -4,12 +4,13 @@
 //! name without `SUTRA_`, which counts where the newer one is not set.
 
 use std::ffi::OsStr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use sutra_layout::limits::VECTOR_DIMENSION_MAX;
-use sutra_layout::space::Metric;
+use sutra_layout::space::{EF_RANGE, GraphSettings, M_RANGE, Metric, Quantization};
 
 use crate::options::{Options, SyncMode};
 
@@ -85,6 +86,60 @@ pub struct ServeArgs {
         value_parser = clap::value_parser!(u64).range(1..)
     )]
     pub memory_threshold: u64,
+
+    /// How the graph of vectors is built, in a store that has none yet
+    #[command(flatten)]
+    pub graph: GraphArgs,
+}
+
+/// How the graph of a vector space is built and searched.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct GraphArgs {
+    /// Links of a vector in the graph of its space, which must be a new one
+    ///
+    /// More find more and cost 8 bytes each, and time; see docs/VECTORS.md for all of these.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = GraphSettings::default().m,
+        value_parser = within(M_RANGE)
+    )]
+    pub m: u16,
+
+    /// Candidates that the graph looks at for each vector that it takes up
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = GraphSettings::default().ef_construction,
+        value_parser = within(EF_RANGE)
+    )]
+    pub ef_construction: u16,
+
+    /// Candidates that a search looks at unless it is told otherwise
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = GraphSettings::default().ef_search,
+        value_parser = within(EF_RANGE)
+    )]
+    pub ef: u16,
+
+    /// What the graph keeps of a vector: int8, a byte an element, or none, which reads its row
+    #[arg(
+        long,
+        value_name = "KIND",
+        default_value = GraphSettings::default().quantization.name(),
+        value_parser = quantizations()
+    )]
+    pub quantization: Quantization,
+}
+
+impl GraphArgs {
+    /// The settings that the arguments stand for.
+    pub fn settings(self) -> GraphSettings {
+        let GraphArgs { m, ef_construction, ef, quantization } = self;
+        GraphSettings { m, ef_construction, ef_search: ef, quantization }
+    }
 }
 
 /// Arguments that the parser accepts, and that cannot be served nevertheless.
@@ -126,6 +181,7 @@ impl ServeArgs {
         options.reconcile_interval = Duration::from_millis(self.reconcile_ms);
         options.sync = self.sync;
         options.memory_threshold = self.memory_threshold;
+        options.graph = self.graph.settings();
         options
     }
 }
@@ -151,7 +207,20 @@ fn check_mode(mode: Option<&OsStr>) -> Result<(), ArgsError> {
     }
 }
 
-fn metrics() -> impl TypedValueParser<Value = Metric> {
+fn within(range: RangeInclusive<u16>) -> impl TypedValueParser<Value = u16> {
+    clap::value_parser!(u16).range(i64::from(*range.start())..=i64::from(*range.end()))
+}
+
+fn quantizations() -> impl TypedValueParser<Value = Quantization> {
+    const KINDS: [Quantization; 2] = [Quantization::Int8, Quantization::None];
+    PossibleValuesParser::new(KINDS.map(Quantization::name)).map(|name| {
+        // The parser lets no other name through.
+        KINDS.into_iter().find(|kind| kind.name() == name).unwrap_or_default()
+    })
+}
+
+/// The metrics by their names.
+pub fn metrics() -> impl TypedValueParser<Value = Metric> {
     const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::L2];
     PossibleValuesParser::new(METRICS.map(Metric::name)).map(|name| {
         // The parser lets no other name through.
@@ -224,6 +293,14 @@ mod tests {
             "0600",
             "--memory-threshold",
             "7",
+            "--m",
+            "8",
+            "--ef-construction",
+            "90",
+            "--ef",
+            "30",
+            "--quantization",
+            "none",
         ])
         .unwrap();
         assert_eq!(options.store, PathBuf::from("knowledge"));
@@ -234,6 +311,13 @@ mod tests {
         assert_eq!(options.socket, Some(PathBuf::from("/run/k.sock")));
         assert_eq!(options.socket_mode, 0o600);
         assert_eq!(options.memory_threshold, 7);
+        let graph = GraphSettings {
+            m: 8,
+            ef_construction: 90,
+            ef_search: 30,
+            quantization: Quantization::None,
+        };
+        assert_eq!(options.graph, graph);
     }
 
     #[test]
@@ -265,6 +349,10 @@ mod tests {
             ("--reconcile-ms", "0"),
             ("--reconcile-ms", "60001"),
             ("--memory-threshold", "0"),
+            ("--m", "1"),
+            ("--ef-construction", "0"),
+            ("--ef", "4097"),
+            ("--quantization", "int4"),
         ] {
             let error = parse(&["knowledge", flag, value]).unwrap_err();
             assert!(error.contains(flag) && error.contains(value), "{error}");

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sutra_layout::space::Metric;
+use sutra_layout::space::{GraphSettings, Metric};
 
 /// When the log is synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct Options {
     pub memory_threshold: u64,
     /// A checkpoint is made after so many bytes of log.
     pub checkpoint_log_size: u64,
+    /// How the graph of the default vector space is built and searched, if it is not made yet.
+    pub graph: GraphSettings,
     /// The program to name to whoever finds the store locked.
     pub program: String,
 }
@@ -54,6 +56,7 @@ impl Options {
             sync: SyncMode::Always,
             memory_threshold: 50_000,
             checkpoint_log_size: 64 << 20,
+            graph: GraphSettings::default(),
             program: "sutra-coordinator".to_owned(),
         }
     }

@@ -51,10 +51,30 @@ impl Writer {
     /// Fills index, columns and adjacency from the records and edges of `self.now`.
     pub fn rebuild_derived(&mut self) -> Result<(), CoordinatorError> {
         self.roots = Roots::default();
+        self.check_vectors()?;
         self.rebuild_records()?;
         self.rebuild_edges()?;
         self.now.id_index_depth = self.roots.ids.depth.into();
         self.now.edge_index_depth = self.roots.edges.depth.into();
+        Ok(())
+    }
+
+    /// Rows and their columns are as they were written, and the columns name what there is.
+    fn check_vectors(&self) -> Result<(), CoordinatorError> {
+        let (view, slot) = (self.image.view(), &self.now);
+        for space in 0..slot.spaces_count as usize {
+            for row in 0..slot.spaces[space].count {
+                let column = view.vector_column(space, row, slot)?;
+                check(row, "a vector column's checksum", column.is_whole())?;
+                let vector = view.vector(space, row, slot)?;
+                check(row, "a vector's checksum", column.matches(vector))?;
+                check(row, "a vector's owner", u64::from(column.owner) < slot.concepts)?;
+                let counts = slot.spaces.iter().map(|space| space.count);
+                let mut rows = column.rows.iter().zip(counts);
+                let is_there = rows.all(|(row, count)| u64::from(*row) <= count);
+                check(row, "the rows of a vector's owner", is_there)?;
+            }
+        }
         Ok(())
     }
 

@@ -83,10 +83,6 @@ impl Reconciler {
             true => Vec::new(),
             false => decision.errors.iter().map(rejected_of).collect(),
         };
-        let (dimension, metric) = match decision.new_space {
-            Some((dimension, metric)) if decision.accepted > 0 => (dimension, metric as u8),
-            _ => (0, 0),
-        };
         let operations = if is_refused { write.operations.emptied() } else { write.operations };
         let head = EntryHead {
             time: U64::new(sys::clock::now_us()),
@@ -94,12 +90,12 @@ impl Reconciler {
             sequence: U64::new(write.sequence),
             operation_count: U32::new(operations.len() as u32),
             rejected_count: U32::new(rejected.len() as u32),
-            space_dimension: U32::new(dimension),
-            space_metric: metric,
             author_size: session.author.len() as u8,
             refusal: U16::new(refusal.as_ref().map_or(0, |refusal| refusal.code.number())),
             ..EntryHead::default()
         };
+        let made_space = decision.new_space.as_ref().filter(|_| decision.accepted > 0);
+        let head = made_space.map_or(head, |space| head.making(space));
         self.entry_head.clear();
         head.encode(&session.author, &rejected, &mut self.entry_head);
         let logged = wal::Entry { lsn, head: &self.entry_head, body: operations.as_bytes() };

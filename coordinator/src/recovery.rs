@@ -23,6 +23,7 @@ use sutra_layout::geometry::{
 use sutra_layout::limits::VECTOR_DIMENSION_MAX;
 use sutra_layout::run_mark::RunMark;
 use sutra_layout::slot::Slot;
+use sutra_layout::space::Space;
 use sutra_layout::superblock::UncheckedSuperblock;
 use sutra_layout::sys;
 use sutra_layout::view::View;
@@ -314,7 +315,12 @@ fn make_asked_space(
         }
         return Ok(false);
     }
-    writer.make_space(asked, options.metric as u8, writer.applied_lsn())?;
+    let space = Space {
+        metric: options.metric,
+        graph: options.graph,
+        ..Space::of_default_name(asked as usize)
+    };
+    writer.make_space(&space, writer.applied_lsn())?;
     let slot = Slot { commit_seq: last_number + 1, flags: 0, ..writer.now };
     checkpointer.write(&slot, &writer.clients.table(), false)?;
     writer.now.checkpoint_lsn = slot.published_lsn;

@@ -15,7 +15,7 @@ use sutra_layout::id::Id;
 use sutra_layout::lookup::{find_concept, find_edge, newest_record};
 use sutra_layout::record::ConceptRecord;
 use sutra_layout::run_mark::RunMark;
-use sutra_layout::space::Metric;
+use sutra_layout::space::{GraphSettings, Metric};
 
 use crate::apply::Writer;
 use crate::decide::Decider;
@@ -38,7 +38,8 @@ impl Rig {
         let dir = StoreDir::acquire(path, "test", &options.socket_path()).unwrap();
         let opened = recovery::open(&dir, &options).unwrap();
         let state = opened.state;
-        let (reconciler, _) = Reconciler::new(opened, Decider::new(Metric::Cosine));
+        let (reconciler, _) =
+            Reconciler::new(opened, Decider::new(Metric::Cosine, GraphSettings::default()));
         Rig { reconciler, dir, sequence: 0, state }
     }
 
@@ -218,6 +219,23 @@ fn a_rebuild_from_truth_gives_what_was_there() {
 }
 
 #[test]
+fn a_row_or_a_column_that_changed_is_found_before_anything_is_rebuilt() {
+    for region in [Region::vectors(0), Region::vector_columns(0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut rig = Rig::open(&folder.path().join("store"));
+        write_something(&mut rig, 0);
+        let writer = &mut rig.reconciler.writer;
+        crate::rebuild::clear_derived(writer.image.view()).unwrap();
+        let shape = writer.image.view().shape(region).unwrap();
+        let offset = writer.image.view().locate(region, shape, 200).unwrap();
+        let word = writer.image.view().map().word(offset).unwrap();
+        word.store(word.load(Ordering::Relaxed) ^ 1, Ordering::Relaxed);
+        let damaged = writer.rebuild_derived().unwrap_err().to_string();
+        assert!(damaged.contains("200"), "{damaged}");
+    }
+}
+
+#[test]
 fn a_writer_that_was_replaced_writes_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(&folder.path().join("store"));
@@ -359,7 +377,8 @@ fn a_concept_keeps_its_vector_of_each_space() {
     let folder = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(&folder.path().join("store"));
     rig.write(|batch| learn(batch, "a", "x", Some(&[1.0, 2.0])));
-    let made = MakeSpace { name: "new", model: "m", dimension: 3, metric: Metric::Dot };
+    let graph = GraphSettings::default();
+    let made = MakeSpace { name: "new", model: "m", dimension: 3, metric: Metric::Dot, graph };
     assert!(rig.write(|batch| batch.make_space(&made).unwrap()).is_empty());
     assert!(rig.write(|batch| batch.make_space(&made).unwrap()).is_empty());
     rig.write(|batch| {

@@ -10,11 +10,14 @@
 //! |     24 |    8 | `superseded_at` | 1 + the record that replaced or forgot its owner's version; 0: current |
 //! |     32 |   32 | `reserved`      | zero |
 //!
-//! Then the int8 code, one byte an element, up to a multiple of 4; then 2M links of u32, each 1 + a
-//! row number or 0 for none; then zeros up to a multiple of 64. An upper level's list is M links.
+//! Then the int8 code, one byte an element, up to a multiple of 4, unless the space says that there
+//! is none; then 2M links of u32, each 1 + a row number or 0 for none; then zeros up to a multiple of
+//! 64. An upper level's list is M links.
 //! Derived; everything but the code is stored as atomics.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::space::Quantization;
 
 /// See the table above.
 #[derive(Clone, Copy, Debug, Default, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -30,9 +33,18 @@ pub struct NodeHead {
     pub reserved: [u8; 32],
 }
 
-/// Bytes of a node for vectors of that dimension, with `m` links on upper levels: 576 for 384, 16.
-pub fn node_size(dimension: usize, m: usize) -> u64 {
-    let code_size = dimension.next_multiple_of(4);
+/// Bytes of a node's code.
+pub fn code_size(dimension: usize, quantization: Quantization) -> usize {
+    match quantization {
+        Quantization::Int8 => dimension.next_multiple_of(4),
+        Quantization::None => 0,
+    }
+}
+
+/// Bytes of a node for vectors of that dimension, with `m` links on upper levels: 576 for 384, 16
+/// and int8.
+pub fn node_size(dimension: usize, m: usize, quantization: Quantization) -> u64 {
+    let code_size = code_size(dimension, quantization);
     (size_of::<NodeHead>() + code_size + 2 * m * 4).next_multiple_of(64) as u64
 }
 

@@ -26,7 +26,8 @@
 //! |    288 |    8 | `flags`             | durable slots only: bit 0 clean, everything was synced and nothing stored since |
 //! |    296 |    8 | `records_expiring`  | records ever written that expire; while 0, readers need not look |
 //! |    304 |    8 | `edges_expiring`    | edges ever written that end by themselves, likewise |
-//! |    312 |  192 | `reserved`          | zero |
+//! |    312 |   32 | `dead_rows`         | for each space, rows below its count that no current version has |
+//! |    344 |  160 | `reserved`          | zero |
 //! |    504 |    8 | `checksum`          | CRC32C of the bytes before it |
 //!
 //! Ring slots are stored and loaded as words, see [`crate::ring`]. The counts are those of the
@@ -84,7 +85,8 @@ pub struct Slot {
     pub flags: u64,
     pub records_expiring: u64,
     pub edges_expiring: u64,
-    pub reserved: [u64; 24],
+    pub dead_rows: [u64; VECTOR_SPACES_MAX],
+    pub reserved: [u64; 20],
     pub checksum: u64,
 }
 
@@ -184,6 +186,7 @@ mod tests {
             flags,
             records_expiring,
             edges_expiring,
+            dead_rows,
             reserved,
             checksum,
         );

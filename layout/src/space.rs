@@ -1,21 +1,24 @@
 //! A vector space: what the rows of one vectors region are. Each has a page of its own.
 //!
-//! | offset | size | field          | meaning |
-//! |-------:|-----:|----------------|---------|
-//! |      0 |    4 | `number`       | 1 + its place in the table; 0: not used |
-//! |      4 |    4 | `dimension`    | elements of a row |
-//! |      8 |    1 | `metric`       | 0 cosine, 1 dot product, 2 Euclidean distance |
-//! |      9 |    1 | `element_type` | 0 f32, 1 f16 |
-//! |     10 |    2 | `m`            | links of a graph node on an upper level; level 0 has twice as many |
-//! |     12 |    1 | `quantization` | of the graph's codes: 0 int8 with a scale for each vector |
-//! |     13 |    3 | `reserved`     | zero |
-//! |     16 |   64 | `name`         | UTF-8, padded with zeros; empty: the default space |
-//! |     80 |  128 | `model`        | likewise: the model that made the vectors, as the caller calls it |
-//! |    208 |    8 | `lsn`          | the log entry that made it; 0: given at creation |
-//! |    216 |    4 | `reserved_2`   | zero |
-//! |    220 |    4 | `checksum`     | CRC32C of the bytes before it |
+//! | offset | size | field             | meaning |
+//! |-------:|-----:|-------------------|---------|
+//! |      0 |    4 | `number`          | 1 + its place in the table; 0: not used |
+//! |      4 |    4 | `dimension`       | elements of a row |
+//! |      8 |    1 | `metric`          | 0 cosine, 1 dot product, 2 Euclidean distance |
+//! |      9 |    1 | `element_type`    | 0 f32, 1 f16 |
+//! |     10 |    2 | `m`               | links of a graph node on an upper level; level 0 has twice as many |
+//! |     12 |    1 | `quantization`    | of the graph's codes: 0 int8 with a scale for each vector, 1 none |
+//! |     13 |    3 | `reserved`        | zero |
+//! |     16 |   64 | `name`            | UTF-8, padded with zeros; empty: the default space |
+//! |     80 |  128 | `model`           | likewise: the model that made the vectors, as the caller calls it |
+//! |    208 |    8 | `lsn`             | the log entry that made it; 0: given at creation |
+//! |    216 |    2 | `ef_construction` | candidates that an insertion into the graph looks at |
+//! |    218 |    2 | `ef_search`       | candidates of a search that is not told otherwise |
+//! |    220 |    4 | `checksum`        | CRC32C of the bytes before it |
 //!
 //! Written once, before the first row. Readers read the entries below the slot's count of spaces.
+
+use std::ops::RangeInclusive;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -39,7 +42,8 @@ pub struct SpaceEntry {
     pub name: [u8; 64],
     pub model: [u8; 128],
     pub lsn: u64,
-    pub reserved_2: u32,
+    pub ef_construction: u16,
+    pub ef_search: u16,
     pub checksum: u32,
 }
 
@@ -76,8 +80,72 @@ impl Metric {
 pub const NAME_SIZE_MAX: usize = 64;
 /// Bytes of a model's name.
 pub const MODEL_SIZE_MAX: usize = 128;
-/// Links of a graph node on its upper levels, unless a space says otherwise.
-pub const DEFAULT_M: u16 = 16;
+/// What `m` may be.
+pub const M_RANGE: RangeInclusive<u16> = 2..=256;
+/// What `ef_construction` and `ef_search` may be.
+pub const EF_RANGE: RangeInclusive<u16> = 1..=4096;
+
+/// What a graph node holds of its vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Quantization {
+    /// One byte an element, with a scale of the vector's own.
+    #[default]
+    Int8 = 0,
+    /// Nothing: the vector's row is read.
+    None = 1,
+}
+
+impl Quantization {
+    /// The quantization whose number is `number`.
+    pub fn from_number(number: u8) -> Option<Quantization> {
+        [Quantization::Int8, Quantization::None].get(usize::from(number)).copied()
+    }
+
+    /// Its name on a command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Quantization::Int8 => "int8",
+            Quantization::None => "none",
+        }
+    }
+}
+
+/// How a space's graph is built and searched; docs/VECTORS.md says what each setting costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GraphSettings {
+    /// Links of a node on an upper level; level 0 has twice as many.
+    pub m: u16,
+    /// Candidates that an insertion looks at.
+    pub ef_construction: u16,
+    /// Candidates of a search that is not told otherwise.
+    pub ef_search: u16,
+    /// What a node holds of its vector.
+    pub quantization: Quantization,
+}
+
+impl Default for GraphSettings {
+    fn default() -> GraphSettings {
+        GraphSettings {
+            m: 16,
+            ef_construction: 200,
+            ef_search: 64,
+            quantization: Quantization::default(),
+        }
+    }
+}
+
+impl GraphSettings {
+    /// The first setting that is out of its range: its name, what it is, and the range.
+    pub fn out_of_range(&self) -> Option<(&'static str, u16, RangeInclusive<u16>)> {
+        let settings = [
+            ("M", self.m, M_RANGE),
+            ("ef_construction", self.ef_construction, EF_RANGE),
+            ("ef_search", self.ef_search, EF_RANGE),
+        ];
+        settings.into_iter().find(|(_, found, range)| !range.contains(found))
+    }
+}
 
 /// A vector space that was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,8 +154,8 @@ pub struct Space {
     pub dimension: usize,
     /// How nearness is measured.
     pub metric: Metric,
-    /// Links of a graph node on an upper level.
-    pub m: usize,
+    /// How its graph is built and searched.
+    pub graph: GraphSettings,
     /// The caller's name for it; empty for the default one.
     pub name: String,
     /// The model that made the vectors, as the caller calls it.
@@ -95,6 +163,18 @@ pub struct Space {
 }
 
 impl Space {
+    /// The default space, of that dimension and everything else as it is unless somebody says
+    /// otherwise.
+    pub fn of_default_name(dimension: usize) -> Space {
+        Space {
+            dimension,
+            metric: Metric::default(),
+            graph: GraphSettings::default(),
+            name: String::new(),
+            model: String::new(),
+        }
+    }
+
     /// The rows of the vectors region: f32, each row on cache-line boundaries.
     pub fn vector_shape(&self) -> Shape {
         Shape::new((self.dimension as u64 * 4).next_multiple_of(64))
@@ -102,7 +182,8 @@ impl Space {
 
     /// The level-0 records of the graph region.
     pub fn graph_shape(&self) -> Shape {
-        Shape::new(crate::graph::node_size(self.dimension, self.m))
+        let GraphSettings { m, quantization, .. } = self.graph;
+        Shape::new(crate::graph::node_size(self.dimension, m.into(), quantization))
     }
 }
 
@@ -110,21 +191,23 @@ impl SpaceEntry {
     /// The entry of space `index`, with f32 rows.
     ///
     /// # Panics
-    /// If a name is too long or the dimension out of range: both are checked before.
+    /// If a name is too long, the dimension or a setting out of range: all are checked before.
     pub fn new(index: usize, space: &Space, lsn: u64) -> SpaceEntry {
         assert!(space.dimension > 0 && space.dimension <= VECTOR_DIMENSION_MAX);
+        assert_eq!(space.graph.out_of_range(), None);
         let mut entry = SpaceEntry {
             number: index as u32 + 1,
             dimension: space.dimension as u32,
             metric: space.metric as u8,
             element_type: 0,
-            m: space.m as u16,
-            quantization: 0,
+            m: space.graph.m,
+            quantization: space.graph.quantization as u8,
             reserved: [0; 3],
             name: [0; 64],
             model: [0; 128],
             lsn,
-            reserved_2: 0,
+            ef_construction: space.graph.ef_construction,
+            ef_search: space.graph.ef_search,
             checksum: 0,
         };
         entry.name[..space.name.len()].copy_from_slice(space.name.as_bytes());
@@ -163,8 +246,20 @@ impl SpaceEntry {
             1..=VECTOR_DIMENSION_MAX as u64,
         )?;
         range("a vector space's element type", self.element_type.into(), 0..=0)?;
-        range("a vector space's quantization", self.quantization.into(), 0..=0)?;
-        range("a vector space's M", self.m.into(), 2..=256)?;
+        let quantization = Quantization::from_number(self.quantization).ok_or_else(|| {
+            let found = self.quantization.into();
+            Damage::new(offset, "a vector space's quantization", found, "0 or 1")
+        })?;
+        let graph = GraphSettings {
+            m: self.m,
+            ef_construction: self.ef_construction,
+            ef_search: self.ef_search,
+            quantization,
+        };
+        if let Some((_, found, expected)) = graph.out_of_range() {
+            let expected = format!("{} to {}", expected.start(), expected.end());
+            return Err(Damage::new(offset, "a vector space's graph", found.into(), expected));
+        }
         let metric = Metric::from_number(self.metric).ok_or_else(|| {
             Damage::new(offset, "a vector space's metric", self.metric.into(), "0 to 2")
         })?;
@@ -175,7 +270,7 @@ impl SpaceEntry {
         Ok(Space {
             dimension: self.dimension as usize,
             metric,
-            m: usize::from(self.m),
+            graph,
             name: text(&self.name),
             model: text(&self.model),
         })
@@ -200,7 +295,8 @@ mod tests {
             name,
             model,
             lsn,
-            reserved_2,
+            ef_construction,
+            ef_search,
             checksum,
         );
     }
@@ -210,7 +306,7 @@ mod tests {
         let space = Space {
             dimension: 384,
             metric: Metric::Dot,
-            m: 16,
+            graph: GraphSettings::default(),
             name: "text".into(),
             model: "all-MiniLM-L6-v2".into(),
         };
@@ -220,5 +316,25 @@ mod tests {
         assert!(SpaceEntry { dimension: 385, ..entry }.check(2).is_err());
         assert_eq!(space.vector_shape().stride, 1536);
         assert_eq!(space.graph_shape().stride, 576);
+
+        let graph = GraphSettings {
+            m: 4,
+            ef_construction: 7,
+            ef_search: 9,
+            quantization: Quantization::None,
+        };
+        let other = Space { graph, ..space };
+        let entry = SpaceEntry::new(0, &other, 9);
+        assert_eq!(entry.check(0).unwrap(), other);
+        assert_eq!(other.graph_shape().stride, 128);
+        for wrong in [
+            SpaceEntry { m: 1, ..entry },
+            SpaceEntry { ef_construction: 0, ..entry },
+            SpaceEntry { ef_search: 4097, ..entry },
+            SpaceEntry { quantization: 2, ..entry },
+        ] {
+            let sealed = SpaceEntry { checksum: checksum_of(&wrong), ..wrong };
+            assert!(sealed.check(0).is_err());
+        }
     }
 }

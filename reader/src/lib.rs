@@ -65,4 +65,4 @@ pub use stats::SnapshotStats;
 
 pub use sutra_layout::Damage;
 pub use sutra_layout::id::{Id, IdError};
-pub use sutra_layout::space::{Metric, Space};
+pub use sutra_layout::space::{GraphSettings, Metric, Quantization, Space};

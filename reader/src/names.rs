@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sutra_layout::record::ConceptRecord;
-use sutra_layout::space::Metric;
+use sutra_layout::space::{GraphSettings, Metric};
 use sutra_layout::symbol::SymbolTable;
 
 use crate::error::ReadError;
@@ -74,8 +74,12 @@ pub struct SpaceInfo {
     pub dimension: usize,
     /// How nearness is measured.
     pub metric: Metric,
+    /// How its graph is built and searched.
+    pub graph: GraphSettings,
     /// Vectors in it, those of older versions and of forgotten concepts too.
     pub count: u64,
+    /// Those of them that are in the graph; a search looks at each of the others.
+    pub indexed: u64,
 }
 
 impl Snapshot {
@@ -135,7 +139,9 @@ impl Snapshot {
                 model: space.model.clone(),
                 dimension: space.dimension,
                 metric: space.metric,
+                graph: space.graph,
                 count: self.slot().spaces[number].count,
+                indexed: self.slot().spaces[number].indexed_count,
             })
         };
         (0..self.space_count()).map(info).collect()

@@ -15,7 +15,7 @@ use sutra_client::{
     Touch, TypeRef,
 };
 use sutra_layout::id::key_to_hex;
-use sutra_layout::space::Metric;
+use sutra_layout::space::{GraphSettings, Metric, Quantization};
 use sutra_reader::{Concept, Direction, Id, NeighborQuery, ReadError, Snapshot};
 
 use crate::TestStore;
@@ -170,6 +170,12 @@ fn write_full(client: &mut Client) {
             model: "a model of three",
             dimension: DIMENSIONS[1] as u32,
             metric: Metric::L2,
+            graph: GraphSettings {
+                m: 6,
+                ef_construction: 50,
+                ef_search: 20,
+                quantization: Quantization::None,
+            },
         };
         batch.make_space(&space).expect("it fits");
     });
@@ -281,9 +287,9 @@ pub fn contents(snapshot: &Snapshot) -> Result<String, ReadError> {
     }
     for at in 0..snapshot.space_count() {
         let space = snapshot.space(at)?;
-        let (dimension, metric, m) = (space.dimension, space.metric.name(), space.m);
+        let (dimension, metric, graph) = (space.dimension, space.metric.name(), space.graph);
         let names = (&space.name, &space.model);
-        line(&mut text, format_args!("space {at} {dimension} {metric} {m} {names:?}"));
+        line(&mut text, format_args!("space {at} {dimension} {metric} {graph:?} {names:?}"));
     }
     for concept in all_concepts(snapshot) {
         describe(&mut text, &concept, snapshot)?;

@@ -17,6 +17,7 @@ use sutra_reader::{Association, Concept, ConceptId, ConceptQuery, Filter, Namesp
 use super::neighbors::type_text;
 use crate::args::{AsOfArgs, FilterArgs};
 use crate::exit::{Exit, Failure, Outcome};
+use crate::graph::GraphFields;
 use crate::output::{self, rfc3339};
 use crate::store::ReaderArgs;
 
@@ -56,6 +57,7 @@ struct SpaceLine<'s> {
     model: &'s str,
     dimension: usize,
     metric: &'static str,
+    graph: GraphFields,
 }
 
 #[derive(Serialize)]
@@ -142,6 +144,7 @@ impl Export<'_> {
                 model: &space.model,
                 dimension: space.dimension,
                 metric: space.metric.name(),
+                graph: space.graph.into(),
             };
             out.line(&line)?;
             if number > 0 {

@@ -1,9 +1,9 @@
 //! `sutra space`: the vector spaces of a store.
 
 use clap::Subcommand;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use sutra_client::MakeSpace;
+use sutra_coordinator::args::{GraphArgs, metrics};
 use sutra_layout::limits::VECTOR_DIMENSION_MAX;
 use sutra_reader::{Metric, SpaceInfo};
 
@@ -49,13 +49,14 @@ struct ListArgs {
 
 /// Make a vector space
 ///
-/// The same again changes nothing; a space of that name with another model, dimension or metric is
-/// refused.
+/// The same again changes nothing; a space of that name with another model, dimension, metric or
+/// graph is refused.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   sutra space make knowledge minilm-2 --dimension 384 --model all-MiniLM-L6-v2
-  sutra space make knowledge images --dimension 512 --metric dot --json")]
+  sutra space make knowledge images --dimension 512 --metric dot --json
+  sutra space make knowledge precise --dimension 768 --m 24 --ef-construction 400 --ef 128")]
 struct MakeArgs {
     #[command(flatten)]
     writer: WriterArgs,
@@ -71,6 +72,8 @@ struct MakeArgs {
     #[arg(long, default_value = "cosine", value_parser = metrics())]
     metric: Metric,
     #[command(flatten)]
+    graph: GraphArgs,
+    #[command(flatten)]
     write: WriteArgs,
     #[command(flatten)]
     output: OutputArgs,
@@ -84,7 +87,12 @@ struct SpaceRow {
     model: String,
     dimension: usize,
     metric: &'static str,
+    m: u16,
+    ef_construction: u16,
+    ef: u16,
+    quantization: &'static str,
     vectors: u64,
+    indexed: u64,
 }
 
 #[derive(Serialize)]
@@ -113,7 +121,7 @@ fn list(args: &ListArgs) -> Outcome {
         output::print("no vector space yet; the first vector makes one\n")?;
     } else {
         output::table(
-            ["number", "name", "model", "dimension", "metric", "vectors"],
+            ["number", "name", "model", "dimension", "metric", "graph", "vectors", "indexed"],
             rows.into_iter().map(|row| {
                 [
                     row.number.to_string(),
@@ -121,7 +129,12 @@ fn list(args: &ListArgs) -> Outcome {
                     if row.model.is_empty() { "-".to_owned() } else { row.model },
                     row.dimension.to_string(),
                     row.metric.to_owned(),
+                    format!(
+                        "M {}, ef {}/{}, {}",
+                        row.m, row.ef_construction, row.ef, row.quantization
+                    ),
                     output::count(row.vectors),
+                    output::count(row.indexed),
                 ]
             }),
         )?;
@@ -131,7 +144,8 @@ fn list(args: &ListArgs) -> Outcome {
 
 fn make(args: &MakeArgs) -> Outcome {
     let MakeArgs { name, model, dimension, metric, .. } = args;
-    let space = MakeSpace { name, model, dimension: *dimension, metric: *metric };
+    let graph = args.graph.settings();
+    let space = MakeSpace { name, model, dimension: *dimension, metric: *metric, graph };
     let batch = batch("", |batch| batch.make_space(&space))?;
     let lsn = write(&mut store::connect(&args.writer)?, &batch, args.write)?;
     if args.output.json {
@@ -151,15 +165,12 @@ impl From<SpaceInfo> for SpaceRow {
             model: space.model,
             dimension: space.dimension,
             metric: space.metric.name(),
+            m: space.graph.m,
+            ef_construction: space.graph.ef_construction,
+            ef: space.graph.ef_search,
+            quantization: space.graph.quantization.name(),
             vectors: space.count,
+            indexed: space.indexed,
         }
     }
-}
-
-fn metrics() -> impl TypedValueParser<Value = Metric> {
-    const ALL: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::L2];
-    PossibleValuesParser::new(ALL.map(Metric::name)).map(|name| {
-        let metric = ALL.into_iter().find(|metric| metric.name() == name);
-        metric.expect("the parser takes no other name")
-    })
 }

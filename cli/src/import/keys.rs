@@ -8,6 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 
 use super::line::Type;
 use super::values::{EmbeddingSeed, Object, Span, Text, Time, TypeValue};
+use crate::graph::GraphFields;
 
 /// Keys remembered as passed over: a file of made-up keys must not fill the memory with them.
 const IGNORED_KEYS_MAX: usize = 64;
@@ -36,11 +37,12 @@ pub enum Key {
     Model,
     Dimension,
     Metric,
+    Graph,
     TimeToLive,
 }
 
 impl Key {
-    const ALL: [Key; 23] = [
+    const ALL: [Key; 24] = [
         Key::Id,
         Key::IdForm,
         Key::Content,
@@ -63,6 +65,7 @@ impl Key {
         Key::Model,
         Key::Dimension,
         Key::Metric,
+        Key::Graph,
         Key::TimeToLive,
     ];
 
@@ -91,6 +94,7 @@ impl Key {
             Key::Model => "model",
             Key::Dimension => "dimension",
             Key::Metric => "metric",
+            Key::Graph => "graph",
             Key::TimeToLive => "time_to_live",
         }
     }
@@ -137,6 +141,7 @@ pub struct Fields<'a> {
     pub model: Option<Cow<'a, str>>,
     pub dimension: Option<u32>,
     pub metric: Option<Cow<'a, str>>,
+    pub graph: Option<GraphFields>,
     pub time_to_live: Option<u64>,
 }
 
@@ -228,6 +233,10 @@ impl<'de> Fields<'de> {
             Key::Dimension => {
                 self.dimension = map.next_value()?;
                 return Ok(self.dimension.is_some());
+            }
+            Key::Graph => {
+                self.graph = map.next_value()?;
+                return Ok(self.graph.is_some());
             }
             Key::Strength => return number(map, &mut self.strength),
             Key::Confidence => return number(map, &mut self.confidence),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeSeed;
 use sutra_layout::id::Id;
+use sutra_layout::space::GraphSettings;
 use sutra_reader::Metric;
 
 use super::keys::{Fields, Key, LineSeed, Notes};
@@ -40,7 +41,8 @@ const ASSOCIATION: u32 = Key::set(&[
     Key::CreatedAt,
 ]);
 const ENDS: u32 = Key::set(&[Key::Source, Key::Target, Key::Type]);
-const SPACE: u32 = Key::set(&[Key::VectorSpace, Key::Model, Key::Dimension, Key::Metric]);
+const SPACE: u32 =
+    Key::set(&[Key::VectorSpace, Key::Model, Key::Dimension, Key::Metric, Key::Graph]);
 const TIME_TO_LIVE: u32 = Key::set(&[Key::Namespace, Key::TimeToLive]);
 
 /// What a line says.
@@ -160,6 +162,8 @@ pub struct SpaceLine<'a> {
     pub dimension: u32,
     /// How nearness is measured.
     pub metric: Metric,
+    /// How its graph is built and searched, if the line says so.
+    pub graph: Option<GraphSettings>,
 }
 
 /// A namespace's time to live.
@@ -297,6 +301,14 @@ impl<'a> Fields<'a> {
     fn into_space(self) -> Result<Line<'a>, String> {
         let metric = self.metric.as_deref().unwrap_or("cosine");
         let known = [Metric::Cosine, Metric::Dot, Metric::L2];
+        let graph = self.graph.map(GraphSettings::from);
+        if let Some((setting, found, range)) = graph.and_then(|graph| graph.out_of_range()) {
+            return Err(format!(
+                "graph: {setting} is {found}, not {} to {}",
+                range.start(),
+                range.end()
+            ));
+        }
         Ok(Line::Space(SpaceLine {
             metric: known
                 .into_iter()
@@ -305,6 +317,7 @@ impl<'a> Fields<'a> {
             name: self.vector_space.unwrap_or_default(),
             model: self.model.unwrap_or_default(),
             dimension: self.dimension.ok_or("a vector space without dimension")?,
+            graph,
         }))
     }
 }

@@ -1,5 +1,7 @@
 //! What lines mean, and what the rejects file says of those that mean nothing.
 
+use sutra_layout::space::Quantization;
+
 use super::*;
 
 fn parse(text: &str) -> Result<Line<'_>, String> {
@@ -100,6 +102,7 @@ fn a_bad_line_is_told_what_is_wrong_with_it() {
         (r#"{"content": "x", "weight": 1}"#, "keys of a concept and of an association"),
         (r#"{"vector_space": "b"}"#, "a vector space without dimension"),
         (r#"{"vector_space": "b", "dimension": 2, "metric": "odd"}"#, "metric: \"odd\" is not"),
+        (r#"{"vector_space": "b", "dimension": 2, "graph": {"m": 1}}"#, "graph: M is 1, not 2 to"),
         (r#"{"namespace": "a", "time_to_live": "long"}"#, "time_to_live: expected a duration"),
         (r#"{"time_to_live": "1d", "content": "x"}"#, "or of a setting, on one line"),
         (&long_embedding, "embedding: more than 4096 elements"),
@@ -160,7 +163,13 @@ fn an_association_line_may_say_all_that_an_association_has() {
 fn settings_have_lines_of_their_own() {
     let text = r#"{"vector_space": "b", "model": "m", "dimension": 2, "metric": "dot"}"#;
     let Line::Space(space) = parse(text).unwrap() else { panic!("no space") };
-    assert_eq!((space.dimension, space.metric), (2, Metric::Dot));
+    assert_eq!((space.dimension, space.metric, space.graph), (2, Metric::Dot, None));
+    let text =
+        r#"{"vector_space": "b", "dimension": 2, "graph": {"m": 8, "quantization": "none"}}"#;
+    let Line::Space(space) = parse(text).unwrap() else { panic!("no space") };
+    let expected =
+        GraphSettings { m: 8, quantization: Quantization::None, ..GraphSettings::default() };
+    assert_eq!(space.graph, Some(expected));
     let text = r#"{"namespace": "alice", "time_to_live": "1day"}"#;
     let Line::TimeToLive(ttl) = parse(text).unwrap() else { panic!("no time to live") };
     assert_eq!(ttl.time_us, 86_400_000_000);

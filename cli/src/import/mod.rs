@@ -50,7 +50,7 @@ const FRAMES_QUEUED_MAX: usize = 8;
 /// {"source": …, "target": …, "type": …, "confidence"?, "weight"?, "namespace"?, "properties"?,
 /// "created_at"?, "valid_until"?}; in any order: an association waits for its ends until the input
 /// ends. An id that exists gets a new version. Two settings may stand between them:
-/// {"vector_space": …, "dimension": …, "model"?, "metric"?} and {"namespace": …, "time_to_live": …}.
+/// {"vector_space": …, "dimension": …, "model"?, "metric"?, "graph"?} and {"namespace": …, "time_to_live": …}.
 /// This is what `sutra export` writes. Times are RFC 3339; metadata and properties are objects.
 ///
 /// Lines that cannot be used go to a rejects file with line number and reason, and the exit code

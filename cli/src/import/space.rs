@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use sutra_client::{Batch, Client, Level, MakeSpace};
+use sutra_layout::space::GraphSettings;
 use sutra_reader::{Metric, Reader};
 
 use super::line::SpaceLine;
@@ -12,8 +13,17 @@ use crate::exit::Failure;
 #[derive(Debug)]
 pub struct SpaceWanted {
     name: String,
-    /// Model, dimension and metric of one to make.
-    make: Option<(String, u32, Metric)>,
+    /// One to make.
+    make: Option<Wanted>,
+}
+
+/// What a vector space is to be.
+#[derive(Debug)]
+struct Wanted {
+    model: String,
+    dimension: u32,
+    metric: Metric,
+    graph: Option<GraphSettings>,
 }
 
 impl SpaceWanted {
@@ -24,18 +34,20 @@ impl SpaceWanted {
 
     /// One to make, unless the same is there.
     pub fn make(line: &SpaceLine<'_>) -> SpaceWanted {
-        let make = (line.model.clone().into_owned(), line.dimension, line.metric);
+        let &SpaceLine { dimension, metric, graph, .. } = line;
+        let make = Wanted { model: line.model.clone().into_owned(), dimension, metric, graph };
         SpaceWanted { name: line.name.clone().into_owned(), make: Some(make) }
     }
 
     /// Its number, or why there is none. Nothing may be in flight.
     pub fn number(&self, client: &mut Client, store: &Path) -> Result<Result<u8, String>, Failure> {
-        if let Some((model, dimension, metric)) = &self.make {
-            let (dimension, metric) = (*dimension, *metric);
+        if let Some(wanted) = &self.make {
             if self.name.is_empty() {
-                return check_default(store, dimension, metric);
+                return check_default(store, wanted);
             }
-            let space = MakeSpace { name: &self.name, model, dimension, metric };
+            let &Wanted { ref model, dimension, metric, graph } = wanted;
+            let graph = graph.unwrap_or_default();
+            let space = MakeSpace { name: &self.name, model, dimension, metric, graph };
             let mut batch = Batch::new();
             if let Err(error) = batch.make_space(&space) {
                 return Ok(Err(error.to_string()));
@@ -53,21 +65,29 @@ impl SpaceWanted {
 
 /// The default space is made by the first vector, measured as the coordinator was told to: whether
 /// that will be, or is, as the line says.
-fn check_default(
-    store: &Path,
-    dimension: u32,
-    metric: Metric,
-) -> Result<Result<u8, String>, Failure> {
+fn check_default(store: &Path, wanted: &Wanted) -> Result<Result<u8, String>, Failure> {
+    let &Wanted { dimension, metric, graph, .. } = wanted;
     let spaces = Reader::open(store)?.snapshot()?.spaces()?;
     let fits = match spaces.first() {
-        Some(space) => space.dimension == dimension as usize && space.metric == metric,
-        None => metric == Metric::default(),
+        Some(space) => {
+            space.dimension == dimension as usize
+                && space.metric == metric
+                && graph.is_none_or(|graph| space.graph == graph)
+        }
+        None => {
+            metric == Metric::default()
+                && graph.is_none_or(|graph| graph == GraphSettings::default())
+        }
     };
     let metric = metric.name();
     let remedy = || {
+        let GraphSettings { m, ef_construction, ef_search, quantization } =
+            graph.unwrap_or_default();
+        let quantization = quantization.name();
         format!(
-            "the default vector space is not one of {dimension} elements measured by {metric}; \
-             serve a new store with --vector-dim {dimension} --metric {metric}"
+            "the default vector space is not one of {dimension} elements measured by {metric} with \
+             such a graph; serve a new store with --vector-dim {dimension} --metric {metric} --m {m} \
+             --ef-construction {ef_construction} --ef {ef_search} --quantization {quantization}"
         )
     };
     Ok(if fits { Ok(0) } else { Err(remedy()) })

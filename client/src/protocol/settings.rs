@@ -2,11 +2,11 @@
 //!
 //! | opcode | operation    | fields behind the presence bits (`u32`, 0) |
 //! |-------:|--------------|--------------------------------------------|
-//! |      7 | make space   | name, model (strings), dimension (`u32`), metric (`u8`) |
+//! |      7 | make space   | name, model (strings), dimension (`u32`), metric (`u8`), M, ef_construction, ef (`u16`), quantization (`u8`) |
 //! |      8 | time to live | namespace (string), µs (`u64`); 0 ends it   |
 
 use sutra_layout::limits::VECTOR_DIMENSION_MAX;
-use sutra_layout::space::{MODEL_SIZE_MAX, Metric, NAME_SIZE_MAX};
+use sutra_layout::space::{GraphSettings, MODEL_SIZE_MAX, Metric, NAME_SIZE_MAX, Quantization};
 
 use super::code::{ErrorCode, Fault};
 use super::wire::{Fields, put_string};
@@ -27,6 +27,8 @@ pub struct MakeSpace<'a> {
     pub dimension: u32,
     /// How nearness is measured.
     pub metric: Metric,
+    /// How its graph is built and searched.
+    pub graph: GraphSettings,
 }
 
 /// How long the concepts of a namespace live unless told otherwise, from now on.
@@ -46,6 +48,11 @@ impl<'a> MakeSpace<'a> {
         put_string(out, self.model);
         out.extend_from_slice(&self.dimension.to_le_bytes());
         out.push(self.metric as u8);
+        let GraphSettings { m, ef_construction, ef_search, quantization } = self.graph;
+        for setting in [m, ef_construction, ef_search] {
+            out.extend_from_slice(&setting.to_le_bytes());
+        }
+        out.push(quantization as u8);
     }
 
     pub(crate) fn decode(mut fields: Fields<'a>) -> Result<MakeSpace<'a>, Fault> {
@@ -64,8 +71,17 @@ impl<'a> MakeSpace<'a> {
         let number = fields.u8("metric")?;
         let unknown = Fault::new(ErrorCode::Unsupported, number.into(), "metric");
         let metric = Metric::from_number(number).ok_or(unknown)?;
+        let [m, ef_construction, ef_search] =
+            [fields.u16("M")?, fields.u16("ef_construction")?, fields.u16("ef")?];
+        let number = fields.u8("quantization")?;
+        let unknown = Fault::new(ErrorCode::Unsupported, number.into(), "quantization");
+        let quantization = Quantization::from_number(number).ok_or(unknown)?;
+        let graph = GraphSettings { m, ef_construction, ef_search, quantization };
+        if let Some((setting, found, _)) = graph.out_of_range() {
+            return Err(Fault::new(ErrorCode::TooLarge, found.into(), setting));
+        }
         fields.end_of_operation()?;
-        Ok(MakeSpace { name, model, dimension, metric })
+        Ok(MakeSpace { name, model, dimension, metric, graph })
     }
 }
 

@@ -13,7 +13,7 @@ use sutra_client::{
 };
 use sutra_layout::id::Id;
 use sutra_layout::limits::{CONTENT_SIZE_MAX, FRAME_SIZE_MAX, OPERATIONS_PER_FRAME_MAX};
-use sutra_layout::space::Metric;
+use sutra_layout::space::{GraphSettings, Metric, Quantization};
 
 use crate::generate::{OwnedOperation, batch_of, level, operation};
 
@@ -224,7 +224,13 @@ fn what_is_done_to_concepts_that_exist_comes_back_as_it_was_sent() {
         .map(|kind| Disassociate { source: id, target: key, kind, if_lsn: None });
     let steps = Reinforce { id, strength: Some(-0.5), confidence: None, if_lsn: Some(1) };
     let touch = Touch { id: key, count: 3, at: Some(5) };
-    let space = MakeSpace { name: "new", model: "m", dimension: 3, metric: Metric::Dot };
+    let graph = GraphSettings {
+        m: 8,
+        ef_construction: 90,
+        ef_search: 30,
+        quantization: Quantization::None,
+    };
+    let space = MakeSpace { name: "new", model: "m", dimension: 3, metric: Metric::Dot, graph };
     let time_to_live = TimeToLive { namespace: "other", time_us: 9 };
     batch.forget(&forget).unwrap();
     for end in &ends {

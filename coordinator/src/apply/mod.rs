@@ -78,8 +78,8 @@ impl Writer {
             // Ordered before every derived word: those are stored with Release.
             begun.store(lsn, Ordering::Relaxed);
         }
-        if entry.head.space_dimension.get() != 0 {
-            self.make_space(entry.head.space_dimension.get(), entry.head.space_metric, lsn)?;
+        if let Some(space) = entry.head.made_space().map_err(bad)? {
+            self.make_space(&space, lsn)?;
         }
         let author = self.intern(sutra_layout::symbol::SymbolTable::Author, entry.author)?;
         let context = Context { lsn, time: entry.head.time.get(), author };

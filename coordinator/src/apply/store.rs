@@ -8,7 +8,7 @@ use sutra_layout::edge::EdgeRecord;
 use sutra_layout::geometry::{Region, Shape};
 use sutra_layout::limits::VECTOR_SPACES_MAX;
 use sutra_layout::record::ConceptRecord;
-use sutra_layout::space::{DEFAULT_M, Metric, Space};
+use sutra_layout::space::Space;
 use sutra_layout::symbol::{SYMBOL_HEAD_SIZE, SymbolTable, encode_symbol};
 use sutra_layout::vector_column::VectorColumn;
 
@@ -92,7 +92,7 @@ impl Writer {
         let space = Space {
             dimension: made.dimension as usize,
             metric: made.metric,
-            m: DEFAULT_M.into(),
+            graph: made.graph,
             name: made.name.to_owned(),
             model: made.model.to_owned(),
         };
@@ -102,26 +102,8 @@ impl Writer {
     }
 
     /// Makes the default vector space.
-    pub fn make_space(
-        &mut self,
-        dimension: u32,
-        metric: u8,
-        lsn: u64,
-    ) -> Result<(), CoordinatorError> {
-        let bad = |what: &str| CoordinatorError::BadEntry { lsn, what: what.to_owned() };
-        let metric =
-            Metric::from_number(metric).ok_or_else(|| bad("its vector space has no metric"))?;
-        if dimension as usize > sutra_layout::limits::VECTOR_DIMENSION_MAX {
-            return Err(bad("its vector space is too wide"));
-        }
-        let space = Space {
-            dimension: dimension as usize,
-            metric,
-            m: DEFAULT_M.into(),
-            name: String::new(),
-            model: String::new(),
-        };
-        self.image.store_space(0, &space, lsn)?;
+    pub fn make_space(&mut self, space: &Space, lsn: u64) -> Result<(), CoordinatorError> {
+        self.image.store_space(0, space, lsn)?;
         self.now.spaces_count = self.now.spaces_count.max(1);
         Ok(())
     }
@@ -155,9 +137,9 @@ impl Writer {
             owner: record.concept_ordinal,
             inverse_norm: inverse,
             rows: current,
-            reserved: 0,
+            ..VectorColumn::default()
         };
-        self.image.store_unit(columns, ordinal, &column)?;
+        self.image.store_unit(columns, ordinal, &column.sealed(values.as_bytes()))?;
         self.now.spaces[space].count = ordinal + 1;
         Ok(number)
     }

@@ -12,7 +12,7 @@ mod space;
 use std::collections::HashMap;
 
 use sutra_client::protocol::{ErrorCode, Operation, OperationError, Write};
-use sutra_layout::space::Metric;
+use sutra_layout::space::{GraphSettings, Metric, Space};
 
 use crate::apply::{Found, Writer};
 use crate::error::CoordinatorError;
@@ -29,8 +29,8 @@ pub struct Decision {
     pub rejected: Vec<u32>,
     /// For every operation, what was found out.
     pub found: Vec<Found>,
-    /// Dimension and metric of the default vector space, if this frame makes it.
-    pub new_space: Option<(u32, Metric)>,
+    /// The default vector space, if this frame makes it.
+    pub new_space: Option<Space>,
     /// How many operations are accepted.
     pub accepted: usize,
 }
@@ -42,6 +42,7 @@ type ConceptKey = (String, [u8; 16]);
 #[derive(Debug)]
 pub struct Decider {
     metric: Metric,
+    graph: GraphSettings,
     /// What operations before in this frame made of concepts.
     concepts: HashMap<ConceptKey, InFrame>,
     /// Associations likewise; kept from the first operation on that depends on them.
@@ -82,10 +83,11 @@ struct Place<'a> {
 }
 
 impl Decider {
-    /// One whose default vector space, if it comes to make it, has that metric.
-    pub fn new(metric: Metric) -> Decider {
+    /// One whose default vector space, if it comes to make it, has that metric and that graph.
+    pub fn new(metric: Metric, graph: GraphSettings) -> Decider {
         Decider {
             metric,
+            graph,
             concepts: HashMap::new(),
             edges: HashMap::new(),
             tracks_edges: false,

@@ -78,8 +78,8 @@ impl Decider {
             let space = writer.image.view().space(index)?;
             Some((space.dimension as u64, space.metric, described(index, space)))
         } else if index == 0 && !self.makes_space {
-            let new = self.decision.new_space;
-            new.map(|(dimension, metric)| (dimension.into(), metric, "space 0".to_owned()))
+            let new = self.decision.new_space.as_ref();
+            new.map(|space| (space.dimension as u64, space.metric, "space 0".to_owned()))
         } else {
             let spaces = described_spaces(writer)?;
             let message = format!("there is no vector space {number}; there is {spaces}");
@@ -101,7 +101,8 @@ impl Decider {
             return refuse(ErrorCode::InvalidVector, dimension, message.to_owned());
         }
         if known.is_none() {
-            self.decision.new_space = Some((dimension as u32, metric));
+            let space = Space::of_default_name(dimension as usize);
+            self.decision.new_space = Some(Space { metric, graph: self.graph, ..space });
         }
         Ok(())
     }
@@ -118,7 +119,8 @@ impl Decider {
             if space.name == made.name {
                 let is_same = space.dimension == made.dimension as usize
                     && space.metric == made.metric
-                    && space.model == made.model;
+                    && space.model == made.model
+                    && space.graph == made.graph;
                 if is_same {
                     return Ok(Found::Unknown);
                 }

@@ -98,7 +98,8 @@ impl<'a> Server<'a> {
             epoch = opened.writer_epoch,
             "the store is recovered"
         );
-        let (reconciler, checkpointer) = Reconciler::new(opened, Decider::new(options.metric));
+        let (reconciler, checkpointer) =
+            Reconciler::new(opened, Decider::new(options.metric, options.graph));
         let failed = CoordinatorError::io("the event loop could not be set up");
         let signals =
             Signals::new().map_err(CoordinatorError::io("signals could not be caught"))?;

@@ -16,7 +16,7 @@ use sutra_layout::index_view::IndexView;
 use sutra_layout::record::ConceptRecord;
 use sutra_layout::run_mark::RunMark;
 use sutra_layout::slot::{Slot, SpaceCounts};
-use sutra_layout::space::{Metric, Space, SpaceEntry};
+use sutra_layout::space::{GraphSettings, Space, SpaceEntry};
 use sutra_layout::symbol::{SymbolTable, encode_symbol};
 use sutra_layout::sync::AllFences;
 use sutra_layout::{Damage, U48, View};
@@ -50,13 +50,9 @@ impl Sample {
     pub fn new() -> Sample {
         let mut sample =
             Sample { file: TestFile::empty_store(), slot: Slot::default(), starts: Vec::new() };
-        let space = Space {
-            dimension: DIMENSION,
-            metric: Metric::Cosine,
-            m: 2,
-            name: String::new(),
-            model: "a model".to_owned(),
-        };
+        let graph = GraphSettings { m: 2, ..GraphSettings::default() };
+        let model = "a model".to_owned();
+        let space = Space { graph, model, ..Space::of_default_name(DIMENSION) };
         let entry = SpaceEntry::new(0, &space, 1);
         sample.file.put(SPACES_OFFSET, entry.as_bytes());
         for number in (0..=12).chain([16, 20, 24]) {

@@ -82,6 +82,9 @@ fn concept(file: &StoreFile, slot: &Slot, ordinal: u64) -> Result<(), String> {
             & (sutra_layout::record::ConceptRecord::PURGED
                 | sutra_layout::record::ConceptRecord::PLACEHOLDER)
             != 0;
+    if let Some(row) = record.vector.checked_sub(1) {
+        vector(file, slot, record.space.into(), row.into())?;
+    }
     for (what, offset) in blobs {
         if let Some(offset) = offset
             && !(is_bare && what == "content")
@@ -91,6 +94,18 @@ fn concept(file: &StoreFile, slot: &Slot, ordinal: u64) -> Result<(), String> {
                 return Err(format!("the {what} of record {ordinal} does not have its checksum"));
             }
         }
+    }
+    Ok(())
+}
+
+/// A row and its column are as they were written.
+fn vector(file: &StoreFile, slot: &Slot, space: usize, row: u64) -> Result<(), String> {
+    let column = file.view.vector_column(space, row, slot).map_err(problem_of)?;
+    if !column.is_whole() {
+        return Err(format!("the column of row {row} of space {space} does not have its checksum"));
+    }
+    if !column.matches(file.view.vector(space, row, slot).map_err(problem_of)?) {
+        return Err(format!("row {row} of space {space} does not have its checksum"));
     }
     Ok(())
 }

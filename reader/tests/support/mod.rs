@@ -212,7 +212,12 @@ impl Writer {
         metric: Metric,
     ) -> usize {
         let at = self.slot.spaces_count as usize;
-        let space = Space { dimension, metric, m: 16, name: name.into(), model: model.into() };
+        let space = Space {
+            metric,
+            name: name.into(),
+            model: model.into(),
+            ..Space::of_default_name(dimension)
+        };
         let entry = SpaceEntry::new(at, &space, 0);
         self.put(SPACES_OFFSET + at as u64 * PAGE_SIZE, bytes_of(&entry));
         self.slot.spaces_count += 1;
@@ -376,9 +381,10 @@ impl Writer {
             owner: before.map_or(self.slot.concepts as u32, |record| record.concept_ordinal),
             inverse_norm: if norm == 0.0 { 0.0 } else { 1.0 / norm },
             rows: rows_before.unwrap_or_default(),
-            reserved: 0,
+            ..VectorColumn::default()
         };
         column.rows[space] = row as u32 + 1;
+        let column = column.sealed(&bytes);
         let offset = self.memory.place(Region::vector_columns(space), row, 1);
         self.put(offset, bytes_of(&column));
         self.slot.spaces[space].count += 1;
