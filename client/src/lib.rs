@@ -25,7 +25,7 @@ mod error;
 mod touches;
 
 pub use batch::{Batch, BatchError};
-pub use client::{Client, ClientBuilder, Receipt};
+pub use client::{Client, ClientBuilder, Dial, Receipt};
 pub use error::ClientError;
 pub use protocol::associate::{Associate, TypeRef};
 pub use protocol::code::{ErrorCode, OperationError, Refusal};

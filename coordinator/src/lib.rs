@@ -1,6 +1,7 @@
 //! The single writer of a Sutra store: ingest, log, apply, publish, recover.
 //!
-//! [`run`] serves a store until it is told to stop. One thread does all that changes the store:
+//! [`run`] serves a store until it is told to stop; a [`Host`] does so on threads of its own, beside
+//! whatever else the process does. One thread does all that changes the store:
 //! it reads frames, decides them, writes them to the log, applies them and publishes; beside it one
 //! thread syncs the log, one makes checkpoints, one reserves space ahead, and one prepares the log's
 //! next segment.
@@ -12,6 +13,7 @@ mod clients;
 mod decide;
 mod entry;
 mod error;
+mod host;
 mod image;
 mod options;
 mod publish;
@@ -28,5 +30,6 @@ mod tests;
 pub mod wal;
 
 pub use error::CoordinatorError;
+pub use host::Host;
 pub use options::{Options, SyncMode};
 pub use server::run;

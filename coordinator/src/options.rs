@@ -23,6 +23,8 @@ pub struct Options {
     pub store: PathBuf,
     /// Where to listen; `coordinator.sock` in the store unless told otherwise.
     pub socket: Option<PathBuf>,
+    /// Whether to listen at all: without it, only the process that hosts the coordinator writes.
+    pub listens: bool,
     /// Permissions of the socket.
     pub socket_mode: u32,
     /// The dimension of the default vector space, if the store is new; else the first vector's.
@@ -49,6 +51,7 @@ impl Options {
         Options {
             store: store.into(),
             socket: None,
+            listens: true,
             socket_mode: 0o660,
             vector_dimension: None,
             metric: Metric::Cosine,
@@ -61,7 +64,12 @@ impl Options {
         }
     }
 
-    /// Where to listen.
+    /// Where it listens; `None` if it does not.
+    pub fn listened_at(&self) -> Option<PathBuf> {
+        self.listens.then(|| self.socket_path())
+    }
+
+    /// Where clients look for it.
     pub fn socket_path(&self) -> PathBuf {
         self.socket.clone().unwrap_or_else(|| sutra_client::socket::path_in(&self.store))
     }

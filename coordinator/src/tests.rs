@@ -409,3 +409,37 @@ fn copy_folder(from: &Path, to: &Path) {
         std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
 }
+
+#[test]
+fn a_hosted_coordinator_serves_both_its_process_and_others_and_ends_when_dropped() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("store");
+    let host = crate::Host::start(Options::new(&path)).unwrap();
+    let refused = crate::Host::start(Options::new(&path)).unwrap_err();
+    assert!(refused.to_string().contains("is being written by"), "{refused}");
+
+    let mut other = sutra_client::Client::connect(&path).unwrap();
+    let mut batch = Batch::new();
+    batch.learn(&Learn { id: "wolf".into(), ..Learn::default() }).unwrap();
+    assert_eq!(other.write(&batch, Level::Visible).unwrap().last_lsn, 1);
+    host.stop().unwrap();
+    assert!(!sutra_client::socket::path_in(&path).exists());
+
+    struct Own(crate::Host);
+    impl sutra_client::Dial for Own {
+        fn dial(
+            &self,
+            _: std::time::Duration,
+        ) -> std::io::Result<sutra_layout::sys::fork::Kept<std::os::unix::net::UnixStream>>
+        {
+            self.0.connect()
+        }
+    }
+    let options = Options { listens: false, ..Options::new(&path) };
+    let own = std::sync::Arc::new(Own(crate::Host::start(options).unwrap()));
+    let mut client = sutra_client::Client::builder(&path).dialer(own.clone()).connect().unwrap();
+    assert_eq!(client.write(&batch, Level::Visible).unwrap().last_lsn, 2);
+    assert!(!sutra_client::socket::path_in(&path).exists());
+    drop((client, own));
+    assert!(crate::Host::start(Options::new(&path)).is_ok());
+}

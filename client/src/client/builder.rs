@@ -1,9 +1,12 @@
 //! How a client is to connect.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Client;
+use super::dial::Dial;
 use crate::error::ClientError;
 use crate::socket;
 
@@ -11,7 +14,7 @@ use crate::socket;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What a [`Client`] is to be, before it connects.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ClientBuilder {
     pub(super) store: PathBuf,
     pub(super) socket: PathBuf,
@@ -19,6 +22,21 @@ pub struct ClientBuilder {
     pub(super) author: String,
     pub(super) deadline: Duration,
     pub(super) first_sequence: Option<u64>,
+    pub(super) dialer: Option<Arc<dyn Dial>>,
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ClientBuilder { store, socket, client_id, author, deadline, first_sequence, .. } = self;
+        f.debug_struct("ClientBuilder")
+            .field("store", store)
+            .field("socket", socket)
+            .field("client_id", client_id)
+            .field("author", author)
+            .field("deadline", deadline)
+            .field("first_sequence", first_sequence)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ClientBuilder {
@@ -30,6 +48,7 @@ impl ClientBuilder {
             author: program_name(),
             deadline: DEADLINE,
             first_sequence: None,
+            dialer: None,
         }
     }
 
@@ -69,6 +88,13 @@ impl ClientBuilder {
     /// the receipt says so and it is not applied again.
     pub fn first_sequence(mut self, sequence: u64) -> ClientBuilder {
         self.first_sequence = Some(sequence.max(1));
+        self
+    }
+
+    /// How connections are made, instead of by the socket at a path. While it says that nobody is
+    /// there, it is asked again until the deadline, at first too.
+    pub fn dialer(mut self, dialer: Arc<dyn Dial>) -> ClientBuilder {
+        self.dialer = Some(dialer);
         self
     }
 

@@ -1,17 +1,16 @@
 //! One connection: frames out without ever being stuck, replies in.
 
-use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::net::sockopt::socket_peercred;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use sutra_layout::limits::FRAME_SIZE_MAX;
+use sutra_layout::sys::fork::Kept;
 
 use crate::protocol::{Inbox, ProtocolError, Reply};
-use crate::socket;
 
 /// Why a connection cannot be used further.
 #[derive(Debug)]
@@ -49,17 +48,22 @@ impl Patience {
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: UnixStream,
+    stream: Kept<UnixStream>,
     inbox: Inbox,
     /// The other end may have a part of a frame: what were sent now would be read as its rest.
     send_failed: bool,
 }
 
 impl Connection {
-    pub fn open(path: &Path, timeout: Duration) -> io::Result<Connection> {
-        let stream = socket::connect_within(path, timeout)?;
+    pub fn new(stream: Kept<UnixStream>) -> Connection {
         let inbox = Inbox::new(FRAME_SIZE_MAX as u32);
-        Ok(Connection { stream, inbox, send_failed: false })
+        Connection { stream, inbox, send_failed: false }
+    }
+
+    /// The process at the other end, as the system says; `None` if it is of another pid namespace.
+    pub fn peer_pid(&self) -> Option<u32> {
+        let pid = socket_peercred(&*self.stream).ok()?.pid.as_raw_nonzero();
+        u32::try_from(pid.get()).ok()
     }
 
     /// Sends all of `frame`. While the socket takes no more, replies are read into the inbox: a
@@ -79,7 +83,7 @@ impl Connection {
         let mut patience = Patience::new(limit);
         let mut rest = frame;
         while !rest.is_empty() {
-            match send(&self.stream, rest, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            match send(&*self.stream, rest, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
                 Ok(size) => {
                     rest = &rest[size..];
                     patience.something_moved();
@@ -115,7 +119,7 @@ impl Connection {
     /// Reads once what has come, without waiting; whether anything had.
     fn fill(&mut self) -> Result<bool, Broken> {
         let room = self.inbox.room();
-        match recv(&self.stream, room, RecvFlags::DONTWAIT) {
+        match recv(&*self.stream, room, RecvFlags::DONTWAIT) {
             Ok((0, _)) => Err(Broken::Lost),
             Ok((size, _)) => {
                 self.inbox.filled(size);
@@ -128,7 +132,7 @@ impl Connection {
 
     fn poll(&self, events: PollFlags, patience: &Patience) -> Result<(), Broken> {
         let timeout = Timespec::try_from(patience.left()?).ok();
-        match poll(&mut [PollFd::new(&self.stream, events)], timeout.as_ref()) {
+        match poll(&mut [PollFd::new(&*self.stream, events)], timeout.as_ref()) {
             // A timeout is noticed by the next call of `left`.
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(_) => Err(Broken::Lost),

@@ -1,16 +1,32 @@
 //! Getting a connection: the attempts, the greeting, and what was unanswered sent again.
 
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
+
+use sutra_layout::sys::fork::Kept;
 
 use super::connection::{Broken, Connection};
 use super::link::{Link, disconnected, is_farewell};
 use crate::error::ClientError;
 use crate::protocol::{ErrorCode, Hello, HelloReply, PROTOCOL_VERSION, ProtocolError, Reply};
+use crate::socket;
 
 /// Pauses between attempts to connect: doubling from the first to the last.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
+/// The longest where the dialer may bring the coordinator back itself.
+const PAUSE_MAX_DIALER: Duration = Duration::from_millis(4);
+
+/// A way to a coordinator other than a socket at a path that somebody else serves.
+pub trait Dial: Send + Sync {
+    /// A connection; `timeout` bounds the wait for a place in a listener's queue.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] or [`io::ErrorKind::ConnectionRefused`] if nobody is there yet and
+    /// asking again may go better. Every other error ends the call.
+    fn dial(&self, timeout: Duration) -> io::Result<Kept<UnixStream>>;
+}
 
 impl Link {
     /// Connects if there is no connection, and sends on a new one everything unanswered, in order.
@@ -19,7 +35,9 @@ impl Link {
             // No pause before the first attempt. Later ones pause also when connecting went well:
             // only an answer shows that it was of use.
             std::thread::sleep(self.pause);
-            self.pause = (2 * self.pause).clamp(PAUSE_MIN, PAUSE_MAX);
+            let pause_max =
+                if self.options.dialer.is_some() { PAUSE_MAX_DIALER } else { PAUSE_MAX };
+            self.pause = (2 * self.pause).clamp(PAUSE_MIN, pause_max);
             let Err(error) = self.connect() else { continue };
             let since = *self.lost_since.get_or_insert_with(Instant::now);
             if !self.may_pass(&error) || since.elapsed() >= self.patience {
@@ -33,7 +51,7 @@ impl Link {
     fn may_pass(&self, error: &ClientError) -> bool {
         match error {
             // At first it is an answer; later a coordinator is expected to come back.
-            ClientError::NotRunning { .. } => self.hello.is_some(),
+            ClientError::NotRunning { .. } => self.hello.is_some() || self.options.dialer.is_some(),
             ClientError::Disconnected { code: ErrorCode::LimitReached, .. } => self.hello.is_some(),
             ClientError::Disconnected { code, .. } => is_farewell(*code),
             ClientError::Lost { .. } => true,
@@ -42,8 +60,12 @@ impl Link {
     }
 
     fn connect(&mut self) -> Result<(), ClientError> {
-        let opened = Connection::open(&self.options.socket, self.patience);
-        let mut connection = opened.map_err(|error| self.connect_error(error))?;
+        let dialed = match &self.options.dialer {
+            Some(dialer) => dialer.dial(self.patience),
+            None => socket::connect_within(&self.options.socket, self.patience).map(Kept::new),
+        };
+        let mut connection = Connection::new(dialed.map_err(|error| self.connect_error(error))?);
+        self.peer_pid = connection.peer_pid();
         let mut frame = Vec::new();
         let request_id = self.next_request_id();
         Hello::new(self.client_id, &self.options.author).encode(request_id, &mut frame);

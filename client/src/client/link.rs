@@ -27,6 +27,8 @@ pub(super) struct Question {
 pub(super) struct Link {
     pub(super) options: ClientBuilder,
     pub(super) connection: Option<Connection>,
+    /// The process at the other end of the newest connection, as the system says.
+    pub(super) peer_pid: Option<u32>,
     /// From the newest connection.
     pub(super) hello: Option<HelloReply>,
     pub flight: Flight,
@@ -58,6 +60,7 @@ impl Link {
             next_sequence: options.first_sequence.unwrap_or(0),
             options,
             connection: None,
+            peer_pid: None,
             hello: None,
             flight: Flight::default(),
             question: None,
@@ -290,7 +293,7 @@ impl Link {
         match broken {
             Broken::Lost => ClientError::Lost { socket },
             Broken::Silent => {
-                let pid = self.hello.map(|hello| hello.writer_pid);
+                let pid = self.peer_pid.or(self.hello.map(|hello| hello.writer_pid));
                 ClientError::Stalled { socket, pid, waited: self.patience }
             }
             Broken::Protocol(source) => ClientError::Protocol { socket, source },

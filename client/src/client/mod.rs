@@ -14,6 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use builder::ClientBuilder;
+pub use dial::Dial;
 pub use flight::Receipt;
 use link::Link;
 

@@ -9,6 +9,7 @@ use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 use sutra_client::protocol::{ErrorCode, ErrorReply, Inbox};
 use sutra_layout::limits::{CONNECTIONS_MAX, FRAME_SIZE_MAX};
+use sutra_layout::sys::fork::Kept;
 
 use super::poll::{Poll, Token};
 use crate::reconciler::Session;
@@ -27,7 +28,7 @@ const READ_SIZE_MAX: usize = 1 << 20;
 pub struct Connection {
     /// Its place in the table.
     pub token: Token,
-    stream: UnixStream,
+    stream: Kept<UnixStream>,
     /// What it has sent and nobody took yet.
     pub inbox: Inbox,
     /// Answers on their way, from `sent` on.
@@ -57,7 +58,7 @@ impl Connection {
         while left > 0 {
             let room = self.inbox.room();
             let size = room.len();
-            match (&self.stream).read(room) {
+            match (&*self.stream).read(room) {
                 Ok(0) => return false,
                 Ok(count) => {
                     self.inbox.filled(count);
@@ -98,7 +99,7 @@ impl Connection {
 
     fn send(&mut self) {
         while self.sent < self.out.len() && !self.is_broken {
-            match (&self.stream).write(&self.out[self.sent..]) {
+            match (&*self.stream).write(&self.out[self.sent..]) {
                 Ok(0) => self.is_broken = true,
                 Ok(count) => self.sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -126,11 +127,11 @@ impl Connection {
 }
 
 /// Tells a client that there are too many, and closes. A new socket's buffer takes it at once.
-pub fn turn_away(stream: UnixStream) {
+pub fn turn_away(stream: &UnixStream) {
     let message = format!("{CONNECTIONS_MAX} clients are connected already; close some or wait");
     let mut frame = Vec::new();
     ErrorReply { code: ErrorCode::LimitReached, message }.encode(0, &mut frame);
-    let _ = stream.set_nonblocking(true).and_then(|()| (&stream).write_all(&frame));
+    let _ = stream.set_nonblocking(true).and_then(|()| (&*stream).write_all(&frame));
 }
 
 /// All connections, by token.
@@ -149,7 +150,7 @@ impl Connections {
     }
 
     /// Takes a new one on.
-    pub fn add(&mut self, stream: UnixStream, poll: &mut Poll) -> io::Result<()> {
+    pub fn add(&mut self, stream: Kept<UnixStream>, poll: &mut Poll) -> io::Result<()> {
         use std::os::fd::AsFd;
         stream.set_nonblocking(true)?;
         let peer_uid = getsockopt(&stream, PeerCredentials)?.uid();

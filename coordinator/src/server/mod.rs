@@ -10,30 +10,31 @@
 mod answers;
 mod connection;
 mod frames;
+mod orders;
 mod poll;
 mod settle;
 mod workers;
 
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sutra_layout::limits::CONNECTIONS_MAX;
 use sutra_layout::run_mark::RunMark;
 use sutra_layout::sys;
+use sutra_layout::sys::fork::{Kept, keep};
 
 use crate::decide::Decider;
 use crate::error::CoordinatorError;
 use crate::options::Options;
 use crate::reconciler::Reconciler;
 use crate::recovery::{self, Opened};
-use crate::signals::Signals;
 use crate::store_dir::StoreDir;
-use crate::systemd::Systemd;
 
 use answers::Answers;
 use connection::Connections;
+pub use orders::{HostOrders, Orders};
 use poll::{Poll, Token};
 use settle::Progress;
 use workers::Workers;
@@ -47,19 +48,34 @@ const BEAT_INTERVAL: Duration = Duration::from_millis(100);
 /// Whatever keeps the store from being opened, or ends the service: see [`CoordinatorError`].
 /// Nothing that was acknowledged is lost by it.
 pub fn run(options: Options) -> Result<(), CoordinatorError> {
-    let socket_path = options.socket_path();
-    let dir = StoreDir::acquire(&options.store, &options.program, &socket_path)?;
+    let dir = StoreDir::acquire(&options.store, &options.program, &options.socket_path())?;
+    serve(&options, &dir, || {
+        Orders::of_system().map_err(CoordinatorError::io("signals could not be caught"))
+    })
+}
+
+/// Serves the store in `dir` until it is ordered to stop; obeys once the store is recovered.
+pub fn serve(
+    options: &Options,
+    dir: &StoreDir,
+    orders: impl FnOnce() -> Result<Orders, CoordinatorError>,
+) -> Result<(), CoordinatorError> {
+    let Some(socket_path) = options.listened_at() else {
+        let opened = recovery::open(dir, options)?;
+        return Server::new(options, dir, None, orders()?, opened)?.serve();
+    };
     let listening = |source| CoordinatorError::Io {
         what: format!("{} could not be listened on", socket_path.display()),
         source,
     };
     // Clients that connect while the store recovers wait in the listener's queue.
     dir.remove_stale_socket(&socket_path).map_err(listening)?;
-    let listener =
-        sutra_client::socket::bind(&socket_path, options.socket_mode).map_err(listening)?;
+    let listener = keep(|| sutra_client::socket::bind(&socket_path, options.socket_mode))
+        .map_err(listening)?;
     listener.set_nonblocking(true).map_err(listening)?;
-    let opened = recovery::open(&dir, &options);
-    let served = opened.and_then(|opened| Server::new(&options, &dir, listener, opened)?.serve());
+    let opened = recovery::open(dir, options);
+    let served = opened
+        .and_then(|opened| Server::new(options, dir, Some(listener), orders()?, opened)?.serve());
     if !matches!(served, Err(CoordinatorError::Deposed { .. })) {
         // Still under the lock, so it is ours.
         let _ = std::fs::remove_file(&socket_path);
@@ -71,9 +87,9 @@ pub fn run(options: Options) -> Result<(), CoordinatorError> {
 struct Server<'a> {
     options: &'a Options,
     dir: &'a StoreDir,
-    listener: UnixListener,
-    signals: Signals,
-    systemd: Systemd,
+    /// `None` where only this process writes.
+    listener: Option<Kept<UnixListener>>,
+    orders: Orders,
     poll: Poll,
     connections: Connections,
     answers: Answers,
@@ -89,7 +105,8 @@ impl<'a> Server<'a> {
     fn new(
         options: &'a Options,
         dir: &'a StoreDir,
-        listener: UnixListener,
+        listener: Option<Kept<UnixListener>>,
+        orders: Orders,
         opened: Opened,
     ) -> Result<Server<'a>, CoordinatorError> {
         tracing::info!(
@@ -101,12 +118,12 @@ impl<'a> Server<'a> {
         let (reconciler, checkpointer) =
             Reconciler::new(opened, Decider::new(options.metric, options.graph));
         let failed = CoordinatorError::io("the event loop could not be set up");
-        let signals =
-            Signals::new().map_err(CoordinatorError::io("signals could not be caught"))?;
         let mut poll = Poll::new().map_err(failed)?;
         let watching = || CoordinatorError::io("a descriptor could not be watched");
-        poll.watch(listener.as_fd(), Token::LISTENER).map_err(watching())?;
-        poll.watch(signals.as_fd(), Token::SIGNALS).map_err(watching())?;
+        if let Some(listener) = &listener {
+            poll.watch(listener.as_fd(), Token::LISTENER).map_err(watching())?;
+        }
+        poll.watch(orders.as_fd(), Token::ORDERS).map_err(watching())?;
         let growth = Arc::clone(reconciler.writer.image.growth());
         let workers = Workers::start(reconciler.wal.syncer(), checkpointer, growth)?;
         poll.watch(workers.as_fd(), Token::WORKERS).map_err(watching())?;
@@ -115,8 +132,7 @@ impl<'a> Server<'a> {
             options,
             dir,
             listener,
-            signals,
-            systemd: Systemd::new(),
+            orders,
             poll,
             connections: Connections::default(),
             answers: Answers::default(),
@@ -130,12 +146,12 @@ impl<'a> Server<'a> {
     }
 
     fn serve(mut self) -> Result<(), CoordinatorError> {
-        self.systemd.ready(&format!("serving {}", self.options.store.display()));
         tracing::info!(
             store = %self.options.store.display(),
-            socket = %self.options.socket_path().display(),
+            socket = ?self.options.listened_at(),
             "ready"
         );
+        self.orders.ready(&format!("serving {}", self.options.store.display()));
         let ended = self.turn_until_stopped().and_then(|()| self.finish());
         if let Err(error) = &ended {
             self.give_up(error);
@@ -153,7 +169,7 @@ impl<'a> Server<'a> {
             for token in tokens {
                 match token {
                     Token::LISTENER => self.accept(),
-                    Token::SIGNALS => self.is_stopping |= self.signals.drain(),
+                    Token::ORDERS => self.take_orders(),
                     Token::WORKERS => {}
                     token => self.read_connection(token)?,
                 }
@@ -169,7 +185,7 @@ impl<'a> Server<'a> {
     fn timeout(&self) -> Duration {
         let now = Instant::now();
         let mut timeout = BEAT_INTERVAL.saturating_sub(now - self.last_beat);
-        if let Some(until) = self.systemd.until_beat(now) {
+        if let Some(until) = self.orders.until_beat(now) {
             timeout = timeout.min(until);
         }
         if let Some(until) = self.answers.until_deadline(now) {
@@ -185,21 +201,29 @@ impl<'a> Server<'a> {
             self.reconciler.writer.image.beat();
             self.connections.expire(now, &mut self.poll);
         }
-        self.systemd.beat(now);
+        self.orders.beat(now);
+    }
+
+    fn take_orders(&mut self) {
+        self.is_stopping |= self.orders.drain();
+        while let Some(stream) = self.orders.connection() {
+            self.take_on(stream);
+        }
+    }
+
+    fn take_on(&mut self, stream: Kept<UnixStream>) {
+        if self.connections.count() >= CONNECTIONS_MAX {
+            tracing::warn!("a client was turned away: {CONNECTIONS_MAX} are connected");
+            connection::turn_away(&stream);
+        } else if let Err(error) = self.connections.add(stream, &mut self.poll) {
+            tracing::warn!(%error, "a client could not be taken on");
+        }
     }
 
     fn accept(&mut self) {
-        loop {
-            match self.listener.accept() {
-                Ok((stream, _)) if self.connections.count() >= CONNECTIONS_MAX => {
-                    tracing::warn!("a client was turned away: {CONNECTIONS_MAX} are connected");
-                    connection::turn_away(stream);
-                }
-                Ok((stream, _)) => {
-                    if let Err(error) = self.connections.add(stream, &mut self.poll) {
-                        tracing::warn!(%error, "a client could not be taken on");
-                    }
-                }
+        while let Some(listener) = &self.listener {
+            match keep(|| listener.accept().map(|(stream, _)| stream)) {
+                Ok(stream) => self.take_on(stream),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -219,7 +243,7 @@ impl<'a> Server<'a> {
     /// A clean stop: everything durable, visible, checkpointed; then the clean flag.
     fn finish(&mut self) -> Result<(), CoordinatorError> {
         tracing::info!("stopping");
-        self.systemd.stopping("making the store clean");
+        self.orders.stopping("making the store clean");
         self.settle_everything()?;
         self.answers
             .resolve(&self.progress.reached(&self.reconciler.publisher), &mut self.connections);

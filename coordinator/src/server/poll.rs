@@ -15,8 +15,8 @@ pub struct Token(pub u64);
 impl Token {
     /// The listening socket.
     pub const LISTENER: Token = Token(u64::MAX);
-    /// The signal pipe.
-    pub const SIGNALS: Token = Token(u64::MAX - 1);
+    /// What the coordinator is told to do.
+    pub const ORDERS: Token = Token(u64::MAX - 1);
     /// The workers' results.
     pub const WORKERS: Token = Token(u64::MAX - 2);
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use sutra_layout::sys::fork::{Kept, keep};
 
 use super::error::StoreDirError;
 
@@ -20,7 +21,8 @@ const STICKY: u32 = 0o1000;
 /// An open directory; names are resolved within it, wherever it may be moved.
 #[derive(Debug)]
 pub(super) struct Directory {
-    file: File,
+    /// Kept from forked children, as it may be locked.
+    file: Kept<File>,
     path: PathBuf,
 }
 
@@ -31,9 +33,8 @@ impl Directory {
     pub(super) fn open_or_create_path(path: &Path, mode: u32) -> Result<Directory, StoreDirError> {
         make_path(path, mode).map_err(|error| StoreDirError::io(path, "create", error))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let file: File = rustix::fs::open(path, flags, Mode::empty())
-            .map_err(|errno| StoreDirError::io(path, "open", errno))?
-            .into();
+        let file = keep(|| rustix::fs::open(path, flags, Mode::empty()).map(File::from))
+            .map_err(|errno| StoreDirError::io(path, "open", errno))?;
         let found = mode_of(&file).map_err(|error| StoreDirError::io(path, "look at", error))?;
         if found & (OTHERS_WRITE | STICKY) == OTHERS_WRITE {
             tracing::warn!(
@@ -57,8 +58,9 @@ impl Directory {
             Err(errno) => return Err(StoreDirError::io(&path, "create", errno)),
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file: File = match rustix::fs::openat(&self.file, name, flags, Mode::empty()) {
-            Ok(fd) => fd.into(),
+        let open = || rustix::fs::openat(&self.file, name, flags, Mode::empty()).map(File::from);
+        let file = match keep(open) {
+            Ok(file) => file,
             Err(Errno::LOOP | Errno::NOTDIR) => {
                 return Err(StoreDirError::NotPlain { path, expected: "directory" });
             }

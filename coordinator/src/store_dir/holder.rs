@@ -6,7 +6,7 @@
 //! |-----------------|----------------------------------------------------------------|
 //! | `pid`           | the process, as it is numbered in its own pid namespace        |
 //! | `program`       | what it is                                                     |
-//! | `socket`        | where it listens, as an absolute path                          |
+//! | `socket`        | where it listens, as an absolute path; without it, nowhere     |
 //! | `started_at_us` | when it took the locks, in microseconds since the Unix epoch   |
 //!
 //! Written by the holder of the locks, and erased by it when it stops. After a kill the dead
@@ -27,7 +27,7 @@ const HOLDER_NAME: &str = "holder";
 const TEXT_SIZE_MAX: u64 = 8192;
 /// A holder that has just taken the locks gets this long, altogether, to say who it is: 100 ms,
 /// while a second coordinator is to be refused within a second.
-const LOOKS: u32 = 20;
+pub(super) const LOOKS: u32 = 20;
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -38,12 +38,12 @@ pub(super) struct Holder {
 }
 
 impl Holder {
-    pub(super) fn this_process(program: &str, socket: &Path) -> Holder {
-        let socket = std::path::absolute(socket).unwrap_or_else(|_| socket.to_owned());
+    pub(super) fn this_process(program: &str, socket: Option<&Path>) -> Holder {
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Holder {
             pid: Some(std::process::id()),
             program: Some(program.to_owned()),
-            socket: Some(socket),
+            socket: socket.map(absolute),
         }
     }
 
@@ -120,9 +120,9 @@ pub(super) fn withdraw(lock: &File, wal: &Directory) {
 }
 
 /// The error for whoever does not get the locks.
-pub(super) fn held(directory: &Directory, wal: &Directory) -> StoreDirError {
+pub(super) fn held(directory: &Directory, wal: &Directory, looks: u32) -> StoreDirError {
     let mut holder = Holder::default();
-    for look in 0..LOOKS {
+    for look in 0..looks {
         if look > 0 {
             std::thread::sleep(LOOK_INTERVAL);
         }

@@ -31,6 +31,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use sutra_layout::sys::fork::{Kept, keep};
 use sutra_layout::sys::lock::try_lock_exclusive;
 
 use directory::Directory;
@@ -61,7 +62,7 @@ pub struct StoreDir {
     path: PathBuf,
     directory: Directory,
     wal: Directory,
-    lock: File,
+    lock: Kept<File>,
     /// A forked child has these descriptors too, and must neither unlock nor erase anything.
     owner_pid: u32,
 }
@@ -75,6 +76,28 @@ impl StoreDir {
     /// store. Refused as well: a directory of something else, and a file system on which maps or
     /// locks do not hold.
     pub fn acquire(path: &Path, program: &str, socket: &Path) -> Result<StoreDir, StoreDirError> {
+        StoreDir::acquire_or_look(path, program, Some(socket), holder::LOOKS)
+    }
+
+    /// The same for whoever will ask again: a holder that says at once who it is is named, and no
+    /// other waited for. Without a socket, others are told that there is none.
+    ///
+    /// # Errors
+    /// As of [`StoreDir::acquire`].
+    pub fn try_acquire(
+        path: &Path,
+        program: &str,
+        socket: Option<&Path>,
+    ) -> Result<StoreDir, StoreDirError> {
+        StoreDir::acquire_or_look(path, program, socket, 1)
+    }
+
+    fn acquire_or_look(
+        path: &Path,
+        program: &str,
+        socket: Option<&Path>,
+        looks: u32,
+    ) -> Result<StoreDir, StoreDirError> {
         let directory = Directory::open_or_create_path(path, STORE_MODE)?;
         file_system::check(&directory)?;
         refuse_foreign(&directory, socket)?;
@@ -84,11 +107,11 @@ impl StoreDir {
             try_lock_exclusive(file).map_err(|error| StoreDirError::io(path, "lock", error))
         };
         if !locked(wal.file(), wal.path())? {
-            return Err(holder::held(&directory, &wal));
+            return Err(holder::held(&directory, &wal, looks));
         }
-        let lock = directory.open_or_create_file(LOCK_NAME, PRIVATE_MODE)?;
+        let lock = keep(|| directory.open_or_create_file(LOCK_NAME, PRIVATE_MODE))?;
         if !locked(&lock, &directory.path_of(LOCK_NAME))? {
-            return Err(holder::held(&directory, &wal));
+            return Err(holder::held(&directory, &wal, looks));
         }
         holder::announce(&Holder::this_process(program, socket), &lock, &wal);
 
@@ -220,7 +243,7 @@ impl Drop for StoreDir {
 
 /// A new store is made only in an empty directory, or among what a coordinator left that was
 /// killed before it had made one.
-fn refuse_foreign(directory: &Directory, socket: &Path) -> Result<(), StoreDirError> {
+fn refuse_foreign(directory: &Directory, socket: Option<&Path>) -> Result<(), StoreDirError> {
     let known = [
         STORAGE_TEMPORARY_NAME,
         LOCK_NAME,
@@ -233,7 +256,8 @@ fn refuse_foreign(directory: &Directory, socket: &Path) -> Result<(), StoreDirEr
         if name == STORAGE_NAME {
             return Ok(());
         }
-        if !known.iter().any(|known| name == *known) && Some(name.as_os_str()) != socket.file_name()
+        if !known.iter().any(|known| name == *known)
+            && Some(name.as_os_str()) != socket.and_then(Path::file_name)
         {
             foreign = Some(name);
         }

@@ -6,7 +6,8 @@
 //! | `spare-000000000003`   | once segment 3, kept for reuse; its bytes mean nothing    |
 //! | `prepare.tmp`          | a segment being zeroed; removed at the next open          |
 //!
-//! Directory 0700, files 0600. Every descriptor is O_CLOEXEC, no link is followed.
+//! Directory 0700, files 0600. Every descriptor is O_CLOEXEC, forked children do not get those of
+//! files, no link is followed.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use sutra_layout::sys::fork::{Kept, keep};
 
 use super::error::WalError;
 
@@ -109,30 +111,32 @@ impl Directory {
         Ok(listing)
     }
 
-    pub(crate) fn open_file(&self, name: &str, write: bool) -> Result<File, WalError> {
+    pub(crate) fn open_file(&self, name: &str, write: bool) -> Result<Kept<File>, WalError> {
         let access = if write { OFlags::RDWR } else { OFlags::RDONLY };
         // NONBLOCK: a FIFO put under this name must not hang the open.
         let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let path = || self.path_of(name);
         let not_plain = || WalError::NotPlain { path: path(), expected: "regular file" };
-        let fd = match rustix::fs::openat(&self.file, name, flags, Mode::empty()) {
-            Ok(fd) => fd,
+        let open = || rustix::fs::openat(&self.file, name, flags, Mode::empty()).map(File::from);
+        let file = match keep(open) {
+            Ok(file) => file,
             Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => return Err(not_plain()),
             Err(errno) => return Err(WalError::io(&path(), "open", errno)),
         };
         let stat =
-            rustix::fs::fstat(&fd).map_err(|errno| WalError::io(&path(), "look at", errno))?;
+            rustix::fs::fstat(&file).map_err(|errno| WalError::io(&path(), "look at", errno))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(not_plain());
         }
-        Ok(fd.into())
+        Ok(file)
     }
 
     /// A new file, mode 0600; the name must be free.
-    pub(crate) fn create_file(&self, name: &str) -> Result<File, Errno> {
+    pub(crate) fn create_file(&self, name: &str) -> Result<Kept<File>, Errno> {
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(&self.file, name, flags, Mode::RUSR | Mode::WUSR).map(File::from)
+        let mode = Mode::RUSR | Mode::WUSR;
+        keep(|| rustix::fs::openat(&self.file, name, flags, mode).map(File::from))
     }
 
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), WalError> {

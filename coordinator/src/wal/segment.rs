@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use sutra_layout::sys::fork::Kept;
 use zerocopy::IntoBytes;
 
 use super::directory::{Directory, segment_name};
@@ -17,7 +18,7 @@ const ZEROS_SIZE: usize = 1 << 20;
 /// A segment that can be written. The syncer shares the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {
-    pub(crate) file: Arc<File>,
+    pub(crate) file: Arc<Kept<File>>,
     pub(crate) id: SegmentId,
     pub(crate) size: u64,
 }

@@ -9,13 +9,15 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use sutra_layout::sys::fork::Kept;
+
 use super::LogSyncer;
 use super::error::WalError;
 
 /// A file that may hold entries not yet on disk.
 #[derive(Clone, Debug)]
 pub(crate) struct Unsynced {
-    pub(crate) file: Arc<File>,
+    pub(crate) file: Arc<Kept<File>>,
     pub(crate) path: PathBuf,
 }
 
@@ -169,7 +171,7 @@ mod tests {
         let syncer = Syncer::new(Arc::clone(&shared));
         let begin = |name: &str| {
             let path = home.path().join(name);
-            let file = Arc::new(File::create(&path).unwrap());
+            let file = Arc::new(Kept::new(File::create(&path).unwrap()));
             shared.begin_file(Unsynced { file, path });
         };
         let unsynced = || -> Vec<String> {

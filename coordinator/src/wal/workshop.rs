@@ -22,6 +22,8 @@ use std::sync::Arc;
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
+use sutra_layout::sys::fork::Kept;
+
 use super::Options;
 use super::directory::{Directory, PREPARE_NAME, segment_name, spare_name};
 use super::error::{WalError, is_full};
@@ -200,7 +202,7 @@ impl Workshop {
     /// Steps 2 to 5 of the table above.
     fn give_name(
         &self,
-        file: File,
+        file: Kept<File>,
         from: &str,
         sequence: u64,
         size: u64,

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use sutra_layout::sys::fork::Kept;
+
 use super::support::{SMALL, TestLog};
 use crate::wal::sync::Unsynced;
 use crate::wal::{Entry, WalError};
@@ -15,13 +17,14 @@ fn after_a_failed_write_nothing_is_accepted() {
     log.sync();
     let path = log.segment(1);
     // A descriptor that cannot write stands for a disk that cannot.
-    log.wal().current.segment.file = Arc::new(File::open(&path).unwrap());
+    log.wal().current.segment.file = Arc::new(Kept::new(File::open(&path).unwrap()));
 
     let entry = Entry { lsn: 2, head: b"", body: b"lost" };
     let error = log.wal().append(1, &[entry]).unwrap_err();
     assert!(matches!(&error, WalError::Write { path: found, .. } if *found == path), "{error}");
 
-    log.wal().current.segment.file = Arc::new(File::options().write(true).open(&path).unwrap());
+    log.wal().current.segment.file =
+        Arc::new(Kept::new(File::options().write(true).open(&path).unwrap()));
     for _ in 0..2 {
         for error in [
             log.wal().append(1, &[entry]).unwrap_err(),
@@ -47,7 +50,7 @@ fn after_a_failed_sync_nothing_is_acknowledged() {
     log.append(&[10]);
     // fdatasync refuses a pipe: as good as a disk that is gone.
     let (_reader, writer) = std::io::pipe().unwrap();
-    let file = Arc::new(File::from(OwnedFd::from(writer)));
+    let file = Arc::new(Kept::new(File::from(OwnedFd::from(writer))));
     log.wal().shared.begin_file(Unsynced { file, path: "the-disk".into() });
 
     let syncer = log.wal().syncer();
