@@ -13,6 +13,8 @@ mod clients;
 mod decide;
 mod entry;
 mod error;
+#[cfg_attr(all(), allow(dead_code, unused_imports, reason = "compaction and repair follow"))]
+mod generation;
 mod host;
 mod image;
 mod options;

@@ -25,15 +25,15 @@ use crate::recovery::{self, State};
 use crate::store_dir::StoreDir;
 
 /// A store open for writing, without sockets.
-struct Rig {
-    reconciler: Reconciler,
+pub(crate) struct Rig {
+    pub(crate) reconciler: Reconciler,
     dir: StoreDir,
     sequence: u64,
     state: State,
 }
 
 impl Rig {
-    fn open(path: &Path) -> Rig {
+    pub(crate) fn open(path: &Path) -> Rig {
         let options = Options::new(path);
         let dir = StoreDir::acquire(path, "test", &options.socket_path()).unwrap();
         let opened = recovery::open(&dir, &options).unwrap();
@@ -44,7 +44,7 @@ impl Rig {
     }
 
     /// Writes one frame; returns the indices of the operations refused.
-    fn write(&mut self, fill: impl FnOnce(&mut Batch)) -> Vec<u32> {
+    pub(crate) fn write(&mut self, fill: impl FnOnce(&mut Batch)) -> Vec<u32> {
         let mut batch = Batch::new();
         fill(&mut batch);
         self.sequence += 1;
@@ -59,24 +59,30 @@ impl Rig {
         answer.reply.errors.iter().map(|error| error.index).collect()
     }
 
-    fn writer(&self) -> &Writer {
+    pub(crate) fn writer(&self) -> &Writer {
         &self.reconciler.writer
     }
 
     /// Publishes what is applied.
-    fn publish(&mut self) {
+    pub(crate) fn publish(&mut self) {
         let durable_lsn = self.reconciler.wal.syncer().sync().unwrap();
         let slot = sutra_layout::slot::Slot { durable_lsn, ..self.reconciler.writer.now };
         self.reconciler.publisher.publish(&slot, true).unwrap();
     }
 }
 
-fn learn(batch: &mut Batch, id: &str, content: &str, embedding: Option<&[f32]>) {
+pub(crate) fn learn(batch: &mut Batch, id: &str, content: &str, embedding: Option<&[f32]>) {
     let learn = Learn { id: Id::Text(id), content: Some(content), embedding, ..Learn::default() };
     batch.learn(&learn).unwrap();
 }
 
-fn associate(batch: &mut Batch, source: &str, target: &str, kind: &str, create_missing: bool) {
+pub(crate) fn associate(
+    batch: &mut Batch,
+    source: &str,
+    target: &str,
+    kind: &str,
+    create_missing: bool,
+) {
     let associate = Associate {
         source: Id::Text(source),
         target: Id::Text(target),
@@ -273,11 +279,11 @@ fn content_that_did_not_change_is_not_stored_again() {
     assert!(rig.writer().now.content_size > size);
 }
 
-fn forget(batch: &mut Batch, id: &str) {
+pub(crate) fn forget(batch: &mut Batch, id: &str) {
     batch.forget(&Forget { id: Id::Text(id), if_lsn: None }).unwrap();
 }
 
-fn reinforce(batch: &mut Batch, id: &str, strength: f32) {
+pub(crate) fn reinforce(batch: &mut Batch, id: &str, strength: f32) {
     let (strength, id) = (Some(strength), Id::Text(id));
     batch.reinforce(&Reinforce { id, strength, confidence: None, if_lsn: None }).unwrap();
 }

@@ -2,7 +2,7 @@
 
 use sutra_client::protocol::LearnOp;
 use sutra_layout::U48;
-use sutra_layout::id::Id;
+use sutra_layout::id::{Id, IdForm};
 use sutra_layout::lookup::find_concept;
 use sutra_layout::record::{ConceptRecord, skip_of};
 use sutra_layout::symbol::SymbolTable;
@@ -28,6 +28,7 @@ impl Writer {
             Some((ordinal, old)) => self.next_version(context, ordinal, &old)?,
             None => self.first_version(context, &learn.id, namespace, key)?,
         };
+        self.name_again(&mut record, &learn.id)?;
         record.flags &= !ConceptRecord::PLACEHOLDER;
         if let Some(content) = learn.content
             && !self.has_content(&record, newest.is_some(), content)?
@@ -95,6 +96,7 @@ impl Writer {
             Some((ordinal, old)) => self.next_version(context, ordinal, &old)?,
             None => self.first_version(context, id, namespace, key)?,
         };
+        self.name_again(&mut record, id)?;
         record.content = U48::new(self.append_blob(b"")?);
         record.flags |= ConceptRecord::PLACEHOLDER;
         self.append_record(record)?;
@@ -133,6 +135,21 @@ impl Writer {
             flags: ConceptRecord::flags_of(id.form()),
             ..ConceptRecord::default()
         })
+    }
+
+    /// A concept whose name was purged has it again once somebody says it.
+    fn name_again(
+        &mut self,
+        record: &mut ConceptRecord,
+        id: &Id<'_>,
+    ) -> Result<(), CoordinatorError> {
+        if let Id::Text(text) = id
+            && record.name.get() == 0
+            && record.id_form() == IdForm::Text
+        {
+            record.name = U48::new(self.append_blob(text.as_bytes())? + 1);
+        }
+        Ok(())
     }
 
     /// The version after `old`, which is record `ordinal`: it keeps what is not given anew, unless

@@ -19,7 +19,7 @@ const BYTES: Shape = Shape::new(1);
 
 impl Writer {
     /// Appends a blob and returns its byte in the content region.
-    pub(super) fn append_blob(&mut self, bytes: &[u8]) -> Result<u64, CoordinatorError> {
+    pub(crate) fn append_blob(&mut self, bytes: &[u8]) -> Result<u64, CoordinatorError> {
         let size = blob_space(bytes.len());
         let at = fit(Region::CONTENT, BYTES, self.now.content_size, size)?;
         self.image.ensure(Region::CONTENT, at + size)?;
@@ -55,7 +55,7 @@ impl Writer {
         self.append_symbol(SymbolTable::TimeToLive, namespace, &time_to_live.time_us.to_string())
     }
 
-    fn append_symbol(
+    pub(crate) fn append_symbol(
         &mut self,
         table: SymbolTable,
         number: u32,

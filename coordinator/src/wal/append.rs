@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::directory::Directory;
 use super::error::{Proof, VisitError, WalError};
+use super::follow::Follower;
 use super::format::{GROUP_HEADER_SIZE, GROUPS_OFFSET, Group, PAYLOAD_SIZE_MAX, entry_size};
 use super::gather::Gather;
 use super::open::Recovery;
@@ -238,6 +239,15 @@ impl Wal {
             return Err(walk.damage(&self.directory, Proof::Store { lsn: written_lsn }));
         }
         Ok(())
+    }
+
+    /// A handle that reads the entries above `after_lsn` as they are written, for any thread. They
+    /// must not be recycled meanwhile.
+    #[must_use]
+    pub fn follow(&self, after_lsn: u64) -> Follower {
+        let store_id = self.current.segment.id.store_id;
+        let (directory, shared) = (Arc::clone(&self.directory), Arc::clone(&self.shared));
+        Follower::new(directory, shared, store_id, after_lsn)
     }
 
     /// A handle that makes written entries durable, for any thread.

@@ -208,7 +208,16 @@ impl Group {
         segment: u64,
         salt: Option<u64>,
     ) -> Option<Group> {
-        let bytes = file.get(usize::try_from(offset).ok()?..)?;
+        Group::check_header(file.get(usize::try_from(offset).ok()?..)?, offset, segment, salt)
+    }
+
+    /// The same, of the bytes from there on.
+    pub(crate) fn check_header(
+        bytes: &[u8],
+        offset: u64,
+        segment: u64,
+        salt: Option<u64>,
+    ) -> Option<Group> {
         if !bytes.starts_with(&GROUP_MAGIC) {
             return None; // nearly always, in a scan: before the checksum is computed
         }

@@ -18,6 +18,7 @@
 mod append;
 mod directory;
 mod error;
+mod follow;
 mod format;
 mod gather;
 mod inspect;
@@ -32,6 +33,8 @@ mod workshop;
 
 pub use append::Wal;
 pub use error::{Proof, VisitError, WalError};
+#[cfg_attr(not(test), allow(unused_imports, reason = "compaction follows"))]
+pub use follow::Follower;
 pub use format::{PAYLOAD_SIZE_MAX, entry_size};
 pub use inspect::{Inspection, SegmentReport, inspect};
 pub use open::{Place, Recovery};

@@ -4,6 +4,7 @@ mod cut;
 mod damage;
 mod failure;
 mod flip;
+mod follow;
 mod power;
 mod random;
 mod round_trip;
