@@ -15,11 +15,16 @@ use sutra_layout::space::{EF_RANGE, GraphSettings, M_RANGE, Metric, Quantization
 use crate::options::{Options, SyncMode};
 
 const PREFIX: &str = "SUTRA_";
-const STORAGE_PATH: &str = "SUTRA_STORAGE_PATH";
-const STORAGE_MODE: &str = "SUTRA_STORAGE_MODE";
-const VECTOR_DIMENSION: &str = "SUTRA_VECTOR_DIMENSION";
-const RECONCILE_INTERVAL_MS: &str = "SUTRA_RECONCILE_INTERVAL_MS";
-const MEMORY_THRESHOLD: &str = "SUTRA_MEMORY_THRESHOLD";
+/// Where the store is.
+pub const STORAGE_PATH: &str = "SUTRA_STORAGE_PATH";
+/// How the store is opened.
+pub const STORAGE_MODE: &str = "SUTRA_STORAGE_MODE";
+/// Elements of a vector.
+pub const VECTOR_DIMENSION: &str = "SUTRA_VECTOR_DIMENSION";
+/// The longest that a write waits to become visible.
+pub const RECONCILE_INTERVAL_MS: &str = "SUTRA_RECONCILE_INTERVAL_MS";
+/// New records between checkpoints.
+pub const MEMORY_THRESHOLD: &str = "SUTRA_MEMORY_THRESHOLD";
 
 /// A minute between publications is a store that looks frozen.
 const RECONCILE_INTERVAL_MS_MAX: u64 = 60_000;
@@ -187,7 +192,7 @@ impl ServeArgs {
 }
 
 /// The variable to read: `name`, or its older name if only that one is set.
-fn variable(name: &'static str) -> &'static str {
+pub fn variable(name: &'static str) -> &'static str {
     variable_among(name, |name| std::env::var_os(name).is_some())
 }
 
@@ -198,7 +203,11 @@ fn variable_among(name: &'static str, is_set: impl Fn(&str) -> bool) -> &'static
     }
 }
 
-fn check_mode(mode: Option<&OsStr>) -> Result<(), ArgsError> {
+/// Whether a mode, as the environment says it, is one that there is.
+///
+/// # Errors
+/// If it comes later, or is none at all.
+pub fn check_mode(mode: Option<&OsStr>) -> Result<(), ArgsError> {
     match mode.map(OsStr::to_string_lossy).as_deref() {
         // To serve is to be the coordinator that any of these modes looks for.
         None | Some("" | "auto" | "embedded" | "single" | "server") => Ok(()),

@@ -9,6 +9,7 @@
 //! Chance comes from [`random::Random`], which prints its seed; `SUTRA_SEED` sets it. No story
 //! asserts on the wall clock: deadlines only keep a broken one from hanging.
 
+pub mod agent;
 pub mod forge;
 pub mod golden;
 pub mod ledger;

@@ -62,6 +62,7 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
         ["coordinate", store, sync, numbers @ ..] => coordinator(store, sync, numbers),
         ["watch", store, keys, duration_ms, seed] => watcher(store, keys, duration_ms, seed),
         ["hold", store] => holder(store),
+        ["agent", store, mode, deadline_ms] => crate::agent::play(store, mode, deadline_ms),
         other => Err(anyhow::anyhow!("no role has the arguments {other:?}")),
     };
     match played {

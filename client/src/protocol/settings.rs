@@ -19,7 +19,7 @@ pub const OPCODE_TIME_TO_LIVE: u8 = 8;
 /// A vector space to make. The store's first is its default one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MakeSpace<'a> {
-    /// 1 to 64 bytes.
+    /// At most 64 bytes; only the store's first may have an empty one.
     pub name: &'a str,
     /// The model that makes its vectors, as the caller calls it; at most 128 bytes.
     pub model: &'a str,
@@ -58,7 +58,7 @@ impl<'a> MakeSpace<'a> {
     pub(crate) fn decode(mut fields: Fields<'a>) -> Result<MakeSpace<'a>, Fault> {
         fields.present(0)?;
         let (name, model) = (fields.symbol("name")?, fields.symbol("model")?);
-        if name.is_empty() || name.len() > NAME_SIZE_MAX {
+        if name.len() > NAME_SIZE_MAX {
             return Err(Fault::new(ErrorCode::TooLarge, name.len() as u64, "name"));
         }
         if model.len() > MODEL_SIZE_MAX {

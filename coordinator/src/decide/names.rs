@@ -131,6 +131,13 @@ impl Decider {
                 return refuse(ErrorCode::Exists, index as u64, message);
             }
         }
+        if made.name.is_empty() && count > 0 {
+            let message = format!(
+                "only the first vector space can do without a name, and there is {} already",
+                described_spaces(place.writer)?
+            );
+            return refuse(ErrorCode::Exists, 0, message);
+        }
         if count >= VECTOR_SPACES_MAX || self.makes_space || self.decision.new_space.is_some() {
             let limit = VECTOR_SPACES_MAX as u64;
             let message = format!("a store has up to {limit} vector spaces, and a frame makes one");
