@@ -17,6 +17,7 @@ mod error;
 mod generation;
 mod host;
 mod image;
+mod offline;
 mod options;
 mod publish;
 mod rebuild;
@@ -33,5 +34,7 @@ pub mod wal;
 
 pub use error::CoordinatorError;
 pub use host::Host;
+pub use offline::Offline;
 pub use options::{Options, SyncMode};
+pub use recovery::State;
 pub use server::run;

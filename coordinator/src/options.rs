@@ -43,6 +43,9 @@ pub struct Options {
     pub graph: GraphSettings,
     /// The program to name to whoever finds the store locked.
     pub program: String,
+    /// Bytes of the log's first segment; later ones double up to 64 times that. A multiple of 4096,
+    /// at least 8192.
+    pub log_segment_size: u64,
 }
 
 impl Options {
@@ -61,6 +64,7 @@ impl Options {
             checkpoint_log_size: 64 << 20,
             graph: GraphSettings::default(),
             program: "sutra-coordinator".to_owned(),
+            log_segment_size: 1 << 20,
         }
     }
 

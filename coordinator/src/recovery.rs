@@ -238,7 +238,7 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
     let mut wal = Wal::open(
         &dir.wal_path(),
         image.view().superblock().store_id,
-        wal::Options::default(),
+        wal::Options::with_first_segment(options.log_segment_size),
         durable.published_lsn,
         proof_lsn,
         |lsn, payload| {

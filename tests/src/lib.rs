@@ -14,6 +14,8 @@ pub mod forge;
 pub mod golden;
 pub mod ledger;
 pub mod model;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod power;
 pub mod process;
 pub mod random;
 pub mod raw;

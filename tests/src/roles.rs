@@ -30,10 +30,18 @@ pub fn coordinate(options: &Options) -> Vec<OsString> {
         options.reconcile_interval.as_micros() as u64,
         options.memory_threshold,
         options.checkpoint_log_size,
+        options.log_segment_size,
     ];
     let mut arguments =
         vec!["coordinate".into(), options.store.clone().into_os_string(), sync.into()];
     arguments.extend(numbers.map(|number| number.to_string().into()));
+    arguments
+}
+
+/// Likewise, of one that waits for a line before it begins.
+pub fn traced(options: &Options) -> Vec<OsString> {
+    let mut arguments = coordinate(options);
+    arguments[0] = "traced".into();
     arguments
 }
 
@@ -60,6 +68,10 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let played = match arguments.as_slice() {
         ["coordinate", store, sync, numbers @ ..] => coordinator(store, sync, numbers),
+        ["traced", store, sync, numbers @ ..] => {
+            let waited = std::io::stdin().lock().read_line(&mut String::new());
+            waited.map_err(anyhow::Error::new).and_then(|_| coordinator(store, sync, numbers))
+        }
         ["watch", store, keys, duration_ms, seed] => watcher(store, keys, duration_ms, seed),
         ["hold", store] => holder(store),
         ["agent", store, mode, deadline_ms] => crate::agent::play(store, mode, deadline_ms),
@@ -77,9 +89,10 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
 fn coordinator(store: &str, sync: &str, numbers: &[&str]) -> Result<()> {
     let numbers: Vec<u64> =
         numbers.iter().map(|number| number.parse()).collect::<Result<_, _>>()?;
-    let [dimension, metric, reconcile_us, memory_threshold, checkpoint_log_size] = numbers[..]
+    let [dimension, metric, reconcile_us, memory_threshold, checkpoint_log_size, log_segment_size] =
+        numbers[..]
     else {
-        bail!("a coordinator takes five numbers, not {}", numbers.len());
+        bail!("a coordinator takes six numbers, not {}", numbers.len());
     };
     let mut options = Options::new(store);
     options.vector_dimension = u32::try_from(dimension).ok().filter(|n| *n > 0);
@@ -92,6 +105,7 @@ fn coordinator(store: &str, sync: &str, numbers: &[&str]) -> Result<()> {
     };
     options.memory_threshold = memory_threshold;
     options.checkpoint_log_size = checkpoint_log_size;
+    options.log_segment_size = log_segment_size;
     options.program = "sutra-test-host".to_owned();
     Ok(sutra_coordinator::run(options)?)
 }

@@ -74,13 +74,21 @@ pub struct Options {
     pub distrust_page_cache: bool,
 }
 
-impl Default for Options {
-    fn default() -> Options {
+impl Options {
+    /// Segments that begin at that size.
+    #[must_use]
+    pub fn with_first_segment(size: u64) -> Options {
         Options {
-            segment_size_first: 1 << 20,
-            segment_size_max: 64 << 20,
+            segment_size_first: size,
+            segment_size_max: 64 * size,
             distrust_page_cache: false,
         }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options::with_first_segment(1 << 20)
     }
 }
 
