@@ -9,17 +9,23 @@ use std::sync::atomic::Ordering;
 use rustix::fs::{FallocateFlags, fallocate};
 use sutra_layout::Damage;
 use sutra_layout::column::{IN_HEAD, NEWEST, OUT_HEAD};
-use sutra_layout::directory::{decode, word_offset};
-use sutra_layout::geometry::{EXTENTS_MAX, Region};
+use sutra_layout::directory::{check_all, decode, word_offset};
+use sutra_layout::geometry::{EXTENTS_MAX, HEADER_SIZE, Region};
 use sutra_layout::view::View;
 
 use crate::apply::{Roots, Writer};
 use crate::error::CoordinatorError;
 use crate::image::Image;
 
-/// Sets every derived region back to zeros, and forgets what was given out of it.
+/// Sets every derived region back to zeros, and forgets what was given out of it. Space that no
+/// extent has is cleared too: a loss of power may have kept bytes of an extent and not its word in
+/// the directory, and whoever is placed there next counts on zeros.
 pub fn clear_derived(view: &View) -> Result<(), CoordinatorError> {
-    let file = view.map().file();
+    let word =
+        |region, extent| view.header_word(word_offset(region, extent)).load(Ordering::Relaxed);
+    let placed = check_all(word, |region| view.shape(region))?;
+    let end = placed.last().map_or(HEADER_SIZE, |extent| extent.offset + extent.size);
+    clear(view, end, view.map().size().saturating_sub(end))?;
     for number in (0..Region::KNOWN_END).filter(|number| Region(*number).is_derived()) {
         let region = Region(number);
         let Some(shape) = view.shape(region) else {
@@ -30,21 +36,23 @@ pub fn clear_derived(view: &View) -> Result<(), CoordinatorError> {
             let Some(start) = decode(region, extent, word)? else {
                 continue;
             };
-            // No reader holds a reference into it: the file's run mark is of no living boot.
-            fallocate(
-                file,
-                FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE,
-                start,
-                shape.extent_size(extent),
-            )
-            .map_err(|errno| {
-                CoordinatorError::io("a derived region could not be cleared")(errno.into())
-            })?;
+            clear(view, start, shape.extent_size(extent))?;
         }
         let end = sutra_layout::geometry::LIVE_ENDS_OFFSET + region.index() as u64 * 8;
         view.header_word(end).store(0, Ordering::Relaxed);
     }
     Ok(())
+}
+
+/// Sets bytes back to zeros. No reader holds a reference into them: the file's run mark is of no
+/// living boot.
+fn clear(view: &View, offset: u64, size: u64) -> Result<(), CoordinatorError> {
+    if size == 0 {
+        return Ok(());
+    }
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    fallocate(view.map().file(), flags, offset, size)
+        .map_err(|errno| CoordinatorError::io("space could not be cleared")(errno.into()))
 }
 
 impl Writer {

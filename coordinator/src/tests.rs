@@ -242,6 +242,26 @@ fn a_row_or_a_column_that_changed_is_found_before_anything_is_rebuilt() {
 }
 
 #[test]
+fn what_a_power_cut_left_behind_the_last_extent_is_not_taken_for_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (live_path, copy_path) = (folder.path().join("live"), folder.path().join("copy"));
+    drop(Rig::open(&live_path));
+    std::fs::create_dir(&copy_path).unwrap();
+    // Bytes of extents whose words in the directory did not reach the disk.
+    let mut bytes = std::fs::read(live_path.join("storage.dat")).unwrap();
+    bytes.resize(bytes.len() + (4 << 20), 0x55);
+    std::fs::write(copy_path.join("storage.dat"), bytes).unwrap();
+    copy_folder(&live_path.join("wal"), &copy_path.join("wal"));
+
+    let mut rig = Rig::open(&copy_path);
+    assert_eq!(rig.state, State::PowerLost);
+    write_something(&mut rig, 0);
+    let mut other = Rig::open(&folder.path().join("other"));
+    write_something(&mut other, 0);
+    assert_eq!(derived_of(rig.writer()), derived_of(other.writer()));
+}
+
+#[test]
 fn a_writer_that_was_replaced_writes_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(&folder.path().join("store"));
