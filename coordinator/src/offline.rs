@@ -33,7 +33,8 @@ impl Offline {
         let dir = StoreDir::acquire(&options.store, &options.program, &options.socket_path())?;
         let opened = recovery::open(&dir, options)?;
         let state = opened.state;
-        let (reconciler, checkpointer) = Reconciler::new(opened, Decider::new(options.metric));
+        let (reconciler, checkpointer) =
+            Reconciler::new(opened, Decider::new(options.metric, options.graph));
         Ok(Offline { reconciler, checkpointer, state, _dir: dir })
     }
 

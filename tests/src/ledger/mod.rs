@@ -18,7 +18,7 @@ use sutra_client::{
 };
 
 use crate::Random;
-use crate::text::text_of;
+use crate::text::{text_of, vector_of};
 
 pub use verify::{LedgerWatch, count_versions, verify};
 pub use writers::{Sharing, Style, write_until};
@@ -27,12 +27,19 @@ pub use writers::{Sharing, Style, write_until};
 const CONCEPTS: usize = 24;
 /// Concepts of one writer that are reinforced and nothing else.
 const REINFORCED: usize = 3;
+/// Elements of the vectors that some of them have.
+const DIMENSION: usize = 8;
 /// What a reinforcement adds: exact in 32 bits, however many there are.
 pub(crate) const REINFORCEMENT: f32 = 1.0 / 65536.0;
 /// The types it uses; the first is built in.
 pub(crate) const TYPES: [&str; 3] = ["causal", "above", "beside"];
 /// A type number that nothing has.
 const NO_TYPE: u16 = 9999;
+
+/// Whether a concept has a vector, which says its version too.
+fn has_vector(concept: usize) -> bool {
+    concept.is_multiple_of(3)
+}
 
 /// Source, target and type of an association: indices into the writer's concepts and
 /// types.
@@ -171,9 +178,11 @@ impl Ledger {
         let concept = random.index(CONCEPTS);
         let version = self.next_version(frame, concept, false);
         let name = self.name(concept);
+        let vector = has_vector(concept).then(|| vector_of(&name, version, DIMENSION));
         let learn = Learn {
             id: name.as_str().into(),
             content: Some(&text_of(&name, version)),
+            embedding: vector.as_deref(),
             ..Learn::default()
         };
         frame.batch.learn(&learn).expect("it fits");

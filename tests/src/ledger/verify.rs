@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use sutra_reader::{Concept, NeighborQuery, ReadError, Reader, Snapshot};
 
-use super::{CONCEPTS, EdgeKey, Ledger, REINFORCEMENT, TYPES};
-use crate::text::version_of;
+use super::{CONCEPTS, DIMENSION, EdgeKey, Ledger, REINFORCEMENT, TYPES, has_vector};
+use crate::text::{vector_of, version_of};
 
 type Verified<T> = Result<T, String>;
 
@@ -77,6 +77,12 @@ fn concept_version(snapshot: &Snapshot, ledger: &Ledger, at: usize) -> Verified<
     let text = concept.content().map_err(said)?;
     let is_empty = concept.version() == 1 && ledger.concepts[at].1;
     let told = if is_empty && text.is_empty() { 1 } else { version_of(&name, text)? };
+    if has_vector(at) && !is_empty {
+        let vector = concept.embedding().map_err(said)?;
+        if vector != Some(&vector_of(&name, told, DIMENSION)[..]) {
+            return Err(format!("{name} has the text of version {told} and the vector {vector:?}"));
+        }
+    }
     match told == concept.version() && concept.is_placeholder() == is_empty {
         true => Ok(told),
         false => Err(format!(

@@ -226,8 +226,9 @@ impl Disk {
                     }
                 }
                 // To find the range again its end must be in the file.
-                let size = node.size.newest().min(to);
-                node.size.durable = node.size.durable.max(*size);
+                let size = *node.size.newest().min(to);
+                node.size.durable = node.size.durable.max(size);
+                node.size.later.retain(|(moment, later)| *moment > at || *later > size);
             }
             Target::All => {
                 for node in self.files.values_mut() {

@@ -75,6 +75,19 @@ pub struct Summary {
     pub duration: Duration,
 }
 
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Summary { images, lives: [cuts, kills, stops], moments, .. } = self;
+        let seconds = self.duration.as_secs_f32();
+        let rate = *images as f32 / seconds;
+        write!(
+            f,
+            "{images} images of {moments} moments, {cuts} cuts, {kills} kills and {stops} stops of \
+             the coordinator, in {seconds:.1} s: {rate:.0} images/s"
+        )
+    }
+}
+
 /// How a life ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -165,11 +178,21 @@ fn work(queue: &Mutex<Receiver<Job>>, findings: &Findings, settings: &Settings, 
         let number = findings.images.fetch_add(1, Ordering::Relaxed) + 1;
         if let Err(problem) = job.check(path, &options) {
             let most = if settings.plant.is_some() { 1 } else { FAILURES_MAX };
-            findings.fail(format!("image {number}: {problem}"), most);
+            let kept = keep(&job, number).map_or(String::new(), |path| {
+                format!(" (the image is kept in {})", path.display())
+            });
+            findings.fail(format!("image {number}: {problem}{kept}"), most);
         } else if number >= settings.images {
             findings.is_over.store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// Keeps an image below the directory that `SUTRA_KEEP_IMAGES` names, for whoever looks into it.
+fn keep(job: &Job, number: u64) -> Option<PathBuf> {
+    let path = PathBuf::from(std::env::var_os("SUTRA_KEEP_IMAGES")?).join(number.to_string());
+    job.image.write(&path).ok()?;
+    Some(path)
 }
 
 /// Small enough that checkpoints and recycled segments come often, and images are small.
