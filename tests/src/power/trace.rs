@@ -132,7 +132,7 @@ impl Traced {
             queue: VecDeque::new(),
             held: Vec::new(),
             ended: None,
-            stdin: stdin,
+            stdin,
         };
         let status = waitpid(leader, Some(WaitPidFlag::__WALL))?;
         traced.note(status);
