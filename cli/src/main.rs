@@ -9,6 +9,7 @@ mod graph;
 mod import;
 mod npy;
 mod output;
+mod progress;
 mod store;
 mod write;
 

@@ -5,16 +5,10 @@
 //! with its own client table. Derived regions are not synced, as they are made anew after a power
 //! cut; a clean stop alone syncs all, so that the file opens as it is.
 
-use std::sync::atomic::Ordering;
-
-use sutra_layout::Damage;
 use sutra_layout::checksum::checksum;
-use sutra_layout::client_entry::ClientEntry;
-use sutra_layout::geometry::Region;
-use sutra_layout::limits::CLIENTS_MAX;
+use sutra_layout::client_entry::{ClientEntry, clients_region};
 use sutra_layout::slot::Slot;
-use sutra_layout::view::View;
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::IntoBytes;
 
 use crate::error::CoordinatorError;
 use crate::image::Image;
@@ -66,33 +60,4 @@ impl Checkpointer {
         self.next_place = 1 - self.next_place;
         Ok(())
     }
-}
-
-/// The client table that the durable slot at `place` names.
-pub fn read_clients(view: &View, place: usize, slot: &Slot) -> Result<Vec<ClientEntry>, Damage> {
-    if slot.clients_count > CLIENTS_MAX as u64 {
-        let expected = format!("at most {CLIENTS_MAX}");
-        return Err(Damage::new(0, "the number of clients", slot.clients_count, expected));
-    }
-    let mut table = Vec::new();
-    for ordinal in 0..slot.clients_count {
-        let words = view.words(clients_region(place), ordinal, 8)?;
-        let words: [u64; 8] = std::array::from_fn(|at| words[at].load(Ordering::Relaxed));
-        let entry = ClientEntry::read_from_bytes(words.as_bytes());
-        table.push(entry.unwrap_or_else(|_| unreachable!("the sizes agree")));
-    }
-    let found = u64::from(checksum(table.as_bytes()));
-    if found != slot.clients_checksum {
-        return Err(Damage::new(
-            0,
-            "the checksum of the client table",
-            found,
-            slot.clients_checksum,
-        ));
-    }
-    Ok(table)
-}
-
-fn clients_region(place: usize) -> Region {
-    if place == 0 { Region::CLIENTS_A } else { Region::CLIENTS_B }
 }

@@ -17,6 +17,7 @@ mod error;
 mod generation;
 mod host;
 mod image;
+pub mod log;
 mod offline;
 mod options;
 mod publish;

@@ -16,6 +16,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 
 use std::sync::atomic::Ordering;
+use sutra_layout::client_entry::read_clients;
 use sutra_layout::directory::{check_all, word_offset};
 use sutra_layout::geometry::{
     COMMIT_SEQ_OFFSET, HEADER_SIZE, SUPERBLOCK_OFFSET, SUPERSEDED_BY_OFFSET,
@@ -30,7 +31,7 @@ use sutra_layout::view::View;
 use zerocopy::IntoBytes;
 
 use crate::apply::{Gathered, Roots, Writer};
-use crate::checkpoint::{Checkpointer, read_clients};
+use crate::checkpoint::Checkpointer;
 use crate::clients::Clients;
 use crate::entry::{Entry, EntryHead};
 use crate::error::CoordinatorError;

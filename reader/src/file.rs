@@ -130,6 +130,11 @@ impl StoreFile {
         Ok(Ok(newest.unwrap_or_default())) // without any, nothing was ever published
     }
 
+    /// Whether what was published may be believed, and with it all that is derived.
+    pub(crate) fn is_accepted(&self) -> bool {
+        matches!(self.accept(), Ok(Ok(_)))
+    }
+
     /// Whether the page cache holds what the coordinator of `mark` stored.
     pub(crate) fn is_of_this_boot(&self, mark: &RunMark) -> bool {
         let (device, inode) = self.identity;

@@ -10,7 +10,6 @@ mod input;
 mod keys;
 mod line;
 mod outlet;
-mod progress;
 mod rejects;
 mod send;
 mod space;
@@ -31,12 +30,12 @@ use sutra_client::Client;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::npy::Rows;
 use crate::output::{self, OutputArgs};
+use crate::progress::Progress;
 use crate::store::{self, WriterArgs};
 use feed::Feed;
 use input::Input;
 pub use outlet::FeedOptions;
 use outlet::{Fed, FeedReport, Vectors};
-use progress::Progress;
 use rejects::Rejects;
 use send::{Sending, Tally};
 
@@ -181,7 +180,13 @@ impl Import<'_> {
         // input that never returns, and the process ends anyway.
         let sending = Sending::new(client, &names, &mut rejects, spare_sender);
         let (tally, lsn) = send_all(sending, self.store, fed, |tally| {
-            progress.update(bytes_read.load(Ordering::Relaxed), tally);
+            progress.update(bytes_read.load(Ordering::Relaxed), || {
+                format!(
+                    "{} concepts, {} associations",
+                    output::count(tally.concepts),
+                    output::count(tally.associations)
+                )
+            });
         })?;
         let report = feeding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let report: FeedReport = report.map_err(|error| {

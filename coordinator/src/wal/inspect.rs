@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::directory::{Directory, segment_name, spare_name};
 use super::error::WalError;
 use super::format::HeaderProblem;
-use super::replay::{Start, walk};
+use super::replay::{Start, Visit, walk};
 
 /// What is in a log's directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,9 +57,18 @@ pub struct SegmentReport {
 ///
 /// [`WalError::Io`], [`WalError::NotPlain`], [`WalError::Newer`].
 pub fn inspect(path: &Path) -> Result<Inspection, WalError> {
+    inspect_with(path, &mut |_, _| Ok(()))
+}
+
+/// The same, with each entry given to `visit`, in order.
+///
+/// # Errors
+///
+/// Those of [`inspect`], and [`WalError::Visit`].
+pub fn inspect_with(path: &Path, visit: Visit<'_>) -> Result<Inspection, WalError> {
     let directory = Directory::open(path)?;
     let spares = directory.list()?.spares;
-    let walk = walk(&directory, None, Start::First, &mut |_, _| Ok(()))?;
+    let walk = walk(&directory, None, Start::First, visit)?;
     let damage = walk.proof.clone().map(|proof| walk.damage(&directory, proof).to_string());
     let counted = || walk.segments.iter().filter(|segment| segment.entry_count > 0);
     Ok(Inspection {

@@ -36,7 +36,7 @@ pub use error::{Proof, VisitError, WalError};
 #[cfg_attr(not(test), allow(unused_imports, reason = "compaction follows"))]
 pub use follow::Follower;
 pub use format::{PAYLOAD_SIZE_MAX, entry_size};
-pub use inspect::{Inspection, SegmentReport, inspect};
+pub use inspect::{Inspection, SegmentReport, inspect, inspect_with};
 pub use open::{Place, Recovery};
 pub use replay::Visit;
 pub use sync::Syncer;

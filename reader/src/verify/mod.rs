@@ -1,9 +1,12 @@
-//! The quick check of a store: its header in full, its counts against its extents, and samples.
+//! The checks of a store. [`quick`] looks at its header in full, its counts against its extents, and
+//! samples: a bounded number of places, whatever the size of the store. [`deep()`] looks at all of it.
 //!
-//! It works on a file that a normal open refuses, so that the damage can be named. It looks at a
-//! bounded number of places, whatever the size of the store.
+//! Both work on a file that a normal open refuses, so that the damage can be named, beside a
+//! coordinator that goes on writing, and change nothing.
 
 mod counts;
+mod deep;
+mod finding;
 mod header;
 mod samples;
 
@@ -11,10 +14,14 @@ use std::path::{Path, PathBuf};
 
 use sutra_layout::Damage;
 use sutra_layout::error::DamageDetail;
+use sutra_layout::slot::Slot;
 
 use crate::error::OpenError;
 use crate::file::StoreFile;
 use crate::reader::{Reader, STORAGE_FILE};
+
+pub use deep::{DeepOptions, Progress, deep};
+pub use finding::Finding;
 
 /// One thing looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +41,10 @@ pub struct Report {
     pub path: PathBuf,
     /// Its checks. After a damaged superblock nothing else is looked at.
     pub checks: Vec<Check>,
+    /// Of a deep check: what is wrong, place by place, up to the limit asked for.
+    pub findings: Vec<Finding>,
+    /// Findings beyond the limit.
+    pub findings_left_off: u64,
 }
 
 impl Report {
@@ -57,22 +68,44 @@ impl Report {
 /// If there is no file, or this user may not read it. A file that is no store, or newer, or damaged
 /// gives a report that says so.
 pub fn quick(store_dir: impl AsRef<Path>) -> Result<Report, OpenError> {
-    let path = store_dir.as_ref().join(STORAGE_FILE);
-    let mut report = Report { path: path.clone(), checks: Vec::new() };
-    let file = match StoreFile::open_unaccepted(path) {
-        Ok(file) => file,
+    let (mut report, file) = begin(store_dir.as_ref())?;
+    let Some(file) = file else { return Ok(report) };
+    let Some(slot) = check_header(&mut report, &file) else { return Ok(report) };
+    report.push("index roots", samples::index_roots(&file, &slot));
+    report.push("concepts", samples::concepts(&file, &slot));
+    report.push("associations", samples::associations(&file, &slot));
+    Ok(report)
+}
+
+/// The newest version that may be believed, as its checkpoint and its published LSN: what the log
+/// beside the file must go on from, and hold. `None` if there is no such version.
+///
+/// # Errors
+/// As [`quick`], and if the superblock does not hold.
+pub fn lsns(store_dir: impl AsRef<Path>) -> Result<Option<(u64, u64)>, OpenError> {
+    let file = StoreFile::open_unaccepted(store_dir.as_ref().join(STORAGE_FILE))?;
+    let (_, slot) = header::newest_slot(&file);
+    // A durable slot is itself the checkpoint that it speaks of.
+    Ok(slot.map(|slot| (slot.checkpoint_lsn.min(slot.published_lsn), slot.published_lsn)))
+}
+
+/// An empty report and the file, unless its superblock ends the check at once.
+fn begin(store_dir: &Path) -> Result<(Report, Option<StoreFile>), OpenError> {
+    let path = store_dir.join(STORAGE_FILE);
+    let mut report =
+        Report { path: path.clone(), checks: vec![], findings: vec![], findings_left_off: 0 };
+    match StoreFile::open_unaccepted(path) {
+        Ok(file) => Ok((report, Some(file))),
         Err(
             error @ (OpenError::NotAStore { .. }
             | OpenError::Newer { .. }
             | OpenError::Damaged { .. }),
         ) => {
             report.push("superblock", Err(error.to_string()));
-            return Ok(report);
+            Ok((report, None))
         }
-        Err(error) => return Err(error),
-    };
-    check_file(&mut report, &file);
-    Ok(report)
+        Err(error) => Err(error),
+    }
 }
 
 impl Reader {
@@ -82,7 +115,8 @@ impl Reader {
     }
 }
 
-fn check_file(report: &mut Report, file: &StoreFile) {
+/// Checks the header, and gives the version to look at, if its counts hold.
+fn check_header(report: &mut Report, file: &StoreFile) -> Option<Slot> {
     report.push("superblock", Ok(header::superblock(file)));
     report.push("directory", header::directory(file));
     report.push("run mark", header::run_mark(file));
@@ -90,19 +124,14 @@ fn check_file(report: &mut Report, file: &StoreFile) {
     let (result, slot) = header::newest_slot(file);
     report.push("published slot", result);
     // Without a version to believe, the counts below it mean nothing.
-    let Some(slot) = slot else { return };
+    let slot = slot?;
     let counts = counts::counts(file, &slot);
     let counts_hold = counts.is_ok();
     report.push("counts", counts);
     report.push("vector spaces", counts::spaces(file, &slot));
     report.push("symbols", counts::symbols(file, &slot));
-    // Samples below counts that do not hold would only repeat it.
-    if !counts_hold {
-        return;
-    }
-    report.push("index roots", samples::index_roots(file, &slot));
-    report.push("concepts", samples::concepts(file, &slot));
-    report.push("associations", samples::associations(file, &slot));
+    // What lies below counts that do not hold would only repeat it.
+    counts_hold.then_some(slot)
 }
 
 /// Damage in the words of a report: the person runs `sutra verify` already.

@@ -1,22 +1,20 @@
-//! The progress of an import, on a terminal.
+//! The progress of what takes a while, on a terminal.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::send::Tally;
-use crate::output;
-
-/// An import that is done by then shows no bar.
+/// What is done by then shows no bar.
 const PATIENCE: Duration = Duration::from_millis(400);
 
 /// Between two changes of the bar.
 const UPDATE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A bar on standard error, if that is a terminal and the import takes long enough for one.
+/// A bar on standard error, if that is a terminal and the work takes long enough for one.
 #[derive(Debug)]
 pub struct Progress {
+    /// What there is to do, if that is known.
     size: Option<u64>,
     is_wanted: bool,
     next_update: Instant,
@@ -24,25 +22,30 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Shows nothing yet; `size` is what there is to read, if that is known.
+    /// Shows nothing yet; `size` is what there is to do, if that is known.
     pub fn new(size: Option<u64>, is_wanted: bool) -> Progress {
         let is_wanted = is_wanted && stderr().is_terminal();
         Progress { size, is_wanted, next_update: Instant::now() + PATIENCE, bar: None }
     }
 
-    /// So many bytes were read, and so much was applied.
-    pub fn update(&mut self, bytes_read: u64, tally: Tally) {
+    /// So much is done, and that is what to say of it.
+    pub fn update(&mut self, done: u64, message: impl FnOnce() -> String) {
         if !self.is_wanted || Instant::now() < self.next_update {
             return;
         }
         self.next_update = Instant::now() + UPDATE_INTERVAL;
         let bar = self.bar.get_or_insert_with(|| bar(self.size));
-        bar.set_position(bytes_read);
-        bar.set_message(format!(
-            "{} concepts, {} associations",
-            output::count(tally.concepts),
-            output::count(tally.associations)
-        ));
+        bar.set_position(done);
+        bar.set_message(message());
+    }
+
+    /// So much is done of a part of the work, which has a size of its own.
+    pub fn update_part(&mut self, part: &'static str, done: u64, total: u64) {
+        self.size = Some(total);
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+        }
+        self.update(done, || part.to_owned());
     }
 
     /// Takes the bar away.
