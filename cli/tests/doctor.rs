@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 
 use serde_json::{Value, json};
 use support::{Served, keys, sutra_in};
+use sutra_client::{Batch, Client, Learn, Level};
 
 fn finding<'v>(diagnosis: &'v Value, name: &str) -> &'v Value {
     let findings = diagnosis["findings"].as_array().unwrap();
@@ -88,10 +89,15 @@ fn verify_reads_the_log_beside_a_live_writer() {
 
 #[test]
 fn a_torn_end_of_the_log_is_a_note_and_a_hole_in_it_damage() {
-    let mut served = Served::new(&[]);
-    for number in 0..20 {
+    let mut served = Served::new(&["--sync", "off", "--reconcile-ms", "60000"]);
+    for number in 0..19 {
         served.import(&format!("{{\"id\": \"c{number}\", \"content\": \"number {number}\"}}"));
     }
+    // Written to the log, and neither published nor synced.
+    let mut batch = Batch::new();
+    batch.learn(&Learn { content: Some("number 19"), ..Learn::default() }).unwrap();
+    let mut client = Client::connect(served.path("store")).unwrap();
+    client.write(&batch, Level::Accepted).unwrap();
     let segment = fs::read_dir(served.path("store/wal"))
         .unwrap()
         .map(|entry| entry.unwrap().path())

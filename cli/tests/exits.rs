@@ -148,9 +148,17 @@ fn damage_is_listed_by_verify_which_ends_with_1() {
     assert_eq!(served.sutra(&["stop", "store"]).code, 0);
     assert_eq!(served.sutra(&["verify", "store"]).code, 0);
 
-    // Bytes of the superblock that no reader can do without.
+    // A byte of what was learnt.
     let file = served.path("store/storage.dat");
     let mut bytes = std::fs::read(&file).unwrap();
+    let content = bytes.windows(10).position(|bytes| bytes == b"a wild dog").unwrap();
+    bytes[content] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+    let verify = served.sutra(&["verify", "store", "--deep"]);
+    let finding = format!("byte {}, content", content - 8);
+    assert!(verify.code == 1 && verify.stdout.contains(&finding), "{verify:?}");
+
+    // Bytes of the superblock that no reader can do without.
     bytes[16..24].fill(0xa5);
     std::fs::write(&file, bytes).unwrap();
     let verify = served.sutra(&["verify", "store"]);

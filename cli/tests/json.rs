@@ -179,6 +179,10 @@ fn verify_lists_its_checks() {
     let checks = report["checks"].as_array().unwrap();
     assert!(checks.len() >= 3, "{report}");
     assert_eq!(keys(&checks[0]), ["detail", "name", "problem"]);
+
+    let report = served.json(&["verify", "store", "--deep"]);
+    assert_eq!(keys(&report), ["checks", "findings", "findings_left_off", "sound"]);
+    assert_eq!((&report["sound"], &report["findings"]), (&json!(true), &json!([])));
 }
 
 #[test]

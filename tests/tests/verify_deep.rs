@@ -38,7 +38,9 @@ fn write_everything(store: &TestStore) {
     write(&batch);
     let mut batch = Batch::new();
     let (name, model, metric) = ("wide", "model-2", Metric::L2);
-    batch.make_space(&MakeSpace { name, model, dimension: 12, metric }).unwrap();
+    batch
+        .make_space(&MakeSpace { name, model, dimension: 12, metric, graph: Default::default() })
+        .unwrap();
     batch.time_to_live(&TimeToLive { namespace: "brief", time_us: 1 << 40 }).unwrap();
     write(&batch);
     for round in 0..3 {
@@ -181,7 +183,7 @@ fn spoil(store: &TestStore, region: Region, ordinal: u64, byte: u64) {
     flip(&store.storage_path(), unit_place(store, region, ordinal) + byte);
 }
 
-const PLANTED: [Planted; 29] = [
+const PLANTED: [Planted; 32] = [
     ("superblock", None, |s| flip(&s.storage_path(), 20)),
     ("directory", None, |s| {
         let word = sutra_layout::directory::word_offset(Region::EDGES, 0);
@@ -204,7 +206,7 @@ const PLANTED: [Planted; 29] = [
         flip(&s.storage_path(), content);
     }),
     ("records", None, |s| spoil(s, Region::CONTENT, 0, 0)),
-    ("vectors", None, |s| spoil(s, Region::vectors(0), 3, 2)),
+    ("vectors", Some(("vectors", 3)), |s| spoil(s, Region::vectors(0), 3, 2)),
     ("vectors", Some(("vector columns", 2)), |s| spoil(s, Region::vector_columns(0), 2, 6)),
     ("vectors", Some(("vector columns", 4)), |s| spoil(s, Region::vector_columns(0), 4, 8)),
     ("edges", Some(("edges", 11)), |s| spoil(s, Region::EDGES, 11, 40)),
@@ -214,10 +216,17 @@ const PLANTED: [Planted; 29] = [
     ("id index", None, |s| spoil(s, Region::ID_DIRECTORY, 1, 1)),
     ("edge index", None, |s| flip_word(s, Region::EDGE_SEGMENTS, 2)),
     ("edge index", None, |s| spoil(s, Region::EDGE_DIRECTORY, 0, 1)),
+    ("edge index", None, |s| {
+        let word = LIVE_ENDS_OFFSET + Region::EDGE_SEGMENTS.index() as u64 * 8;
+        overwrite(&s.storage_path(), word, &[1, 0, 0, 0, 0, 0, 0, 0]);
+    }),
     ("concept columns", Some(("concept columns", 8)), |s| {
         spoil(s, Region::COLUMNS, 8, 8 * NEWEST as u64);
     }),
+    // Concept 8 has no associations, concept 9 has.
     ("lists of associations", None, |s| spoil(s, Region::COLUMNS, 8, 8 * OUT_HEAD as u64)),
+    ("lists of associations", None, |s| spoil(s, Region::COLUMNS, 9, 8 * OUT_HEAD as u64)),
+    ("lists of associations", None, |s| spoil(s, Region::COLUMNS, 9, 8 * IN_HEAD as u64 + 6)),
     ("lists of associations", None, |s| spoil(s, Region::COLUMNS, 8, 8 * IN_HEAD as u64 + 6)),
     ("lists of associations", None, |s| spoil(s, Region::ADJACENCY, 0, 16)),
     ("lists of associations", None, |s| spoil(s, Region::ADJACENCY, 0, 24)),

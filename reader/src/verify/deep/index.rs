@@ -1,10 +1,11 @@
 //! Both indexes: each key leads to its newest version, and no word to anything else.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{Ordering, fence};
 
 use sutra_layout::Damage;
 use sutra_layout::checksum::{edge_hash, id_hash};
-use sutra_layout::geometry::{LIVE_ENDS_OFFSET, Region};
+use sutra_layout::geometry::Region;
 use sutra_layout::index::{DEPTH_MAX, INDEX, IndexMemory, decode};
 use sutra_layout::index_view::IndexView;
 use sutra_layout::lookup;
@@ -60,13 +61,7 @@ impl Deep<'_> {
             count: self.slot.records,
             of: Of::Records,
         };
-        for ordinal in 0..self.slot.records {
-            self.advance(ordinal, self.slot.records);
-            if self.records.is_newest(ordinal) {
-                self.find_record(ordinal);
-            }
-        }
-        format!("{} keys", self.index(kind))
+        self.index(kind)
     }
 
     pub(super) fn edge_index(&mut self) -> String {
@@ -77,13 +72,32 @@ impl Deep<'_> {
             count: self.slot.edges,
             of: Of::Edges,
         };
-        for ordinal in 0..self.slot.edges {
-            self.advance(ordinal, self.slot.edges);
-            if self.edges.is_newest(ordinal) {
-                self.find_edge(ordinal);
+        self.index(kind)
+    }
+
+    fn index(&mut self, kind: Kind) -> String {
+        let (keys, mut damaged) = self.words(kind);
+        let mask = (1 << kind.depth) - 1;
+        for ordinal in 0..kind.count {
+            self.advance(ordinal, kind.count);
+            if !self.chains(kind.of).is_newest(ordinal) {
+                continue;
+            }
+            // What one directory word leads to may be lost as a whole: that is told once.
+            let Ok(hash) = self.hash_of(kind.of, ordinal) else { continue };
+            if damaged.contains(&(hash & mask)) {
+                continue;
+            }
+            let found_before = self.found_count;
+            match kind.of {
+                Of::Records => self.find_record(ordinal),
+                Of::Edges => self.find_edge(ordinal),
+            }
+            if self.found_count > found_before {
+                damaged.insert(hash & mask);
             }
         }
-        format!("{} keys", self.index(kind))
+        format!("{keys} keys")
     }
 
     fn find_record(&mut self, ordinal: u64) {
@@ -126,46 +140,45 @@ impl Deep<'_> {
         }
     }
 
-    /// Walks the directory and every segment; how many words lead to a version of the snapshot.
-    fn index(&mut self, kind: Kind) -> u64 {
-        let mut keys = 0;
+    /// Walks the directory and every segment. Gives how many words lead to a version of the
+    /// snapshot, and which directory words lead nowhere.
+    fn words(&mut self, kind: Kind) -> (u64, BTreeSet<u64>) {
+        let (mut keys, mut damaged, mut segments_end) = (0, BTreeSet::new(), 0);
         if kind.count == 0 {
-            return 0;
+            return (keys, damaged);
         }
         // A depth that no extent covers is told once, and not walked.
-        let last = (1 << kind.depth) - 1;
-        if let Err(damage) = kind.index(self.view()).directory_word(last) {
-            self.damaged((kind.directory, last), &damage);
-            return keys;
+        let mask = (1u64 << kind.depth) - 1;
+        if let Err(damage) = kind.index(self.view()).directory_word(mask) {
+            self.damaged((kind.directory, mask), &damage);
+            return (keys, damaged);
         }
-        let mut visits_left = (1u64 << kind.depth).saturating_mul(4).saturating_add(1 << 12);
-        for at in 0..1 << kind.depth {
-            let mut open = vec![(at, kind.depth)];
+        for first in 0..=mask {
+            let mut open = vec![(first, kind.depth)];
+            // A split that goes on makes a word deeper while it is walked, DEEPER_MAX at most.
             while let Some((at, used)) = open.pop() {
-                visits_left = visits_left.saturating_sub(1);
-                if visits_left == 0 {
-                    let expected = "a directory no deeper than its depth";
-                    self.found((kind.directory, at), "the depth of the index", used, expected);
-                    return keys;
-                }
-                match self.directory_word(kind, at, used) {
+                match self.directory_word(kind, at, used, kind.depth + DEEPER_MAX) {
                     Some(Word::Deeper(depth)) => {
-                        open.extend(
-                            (0..1 << (depth - used)).map(|upper| (at | upper << used, depth)),
-                        );
+                        let upper = 0..1u64 << (depth - used);
+                        open.extend(upper.map(|upper| (at | upper << used, depth)));
                     }
                     Some(Word::Segment(segment, depth)) => {
+                        segments_end = segments_end.max(segment + 1);
                         keys += self.segment(kind, segment, (at, depth));
                     }
-                    None => {}
+                    Some(Word::Known) => {}
+                    None => {
+                        damaged.insert(first);
+                    }
                 }
             }
         }
-        keys
+        self.given_out(kind.segments, segments_end);
+        (keys, damaged)
     }
 
     /// Checks a directory word, and says what is to be looked at because of it.
-    fn directory_word(&mut self, kind: Kind, at: u64, used: u32) -> Option<Word> {
+    fn directory_word(&mut self, kind: Kind, at: u64, used: u32, depth_max: u32) -> Option<Word> {
         let index = kind.index(self.view());
         let place = (kind.directory, at);
         let load = |at| {
@@ -181,9 +194,9 @@ impl Deep<'_> {
                     return None;
                 }
             };
-            let (segments, depth) = (self.segments(kind), (word & 0xff) as u32);
-            if word >> 8 == 0 || word >> 8 > segments || depth > DEPTH_MAX.min(used + DEEPER_MAX) {
-                let expected = format!("1 to {segments} and a depth near {used}");
+            let depth = (word & 0xff) as u32;
+            if word >> 8 == 0 || depth > DEPTH_MAX.min(depth_max) {
+                let expected = format!("a segment at a depth near {used}");
                 let found = format!("segment {} at depth {depth}", word >> 8);
                 self.found(place, "an index directory word", found, expected);
                 return None;
@@ -197,7 +210,7 @@ impl Deep<'_> {
             }
             let Ok(other) = load(lowest) else { return None }; // told at its own place
             if other == word {
-                return None; // looked at there
+                return Some(Word::Known);
             }
             if look < LOOKS {
                 std::thread::yield_now();
@@ -205,6 +218,7 @@ impl Deep<'_> {
             }
             // Where the writer died in a split, the lowest word still names the old segment, and
             // this one a half: one of the two segments given out last. The next start repairs it.
+            let segments = self.live_end(kind.segments);
             let is_half_turned =
                 (other & 0xff) as u32 + 1 == depth && word >> 8 > segments.saturating_sub(2);
             if !is_half_turned {
@@ -214,12 +228,6 @@ impl Deep<'_> {
             return Some(Word::Segment((word >> 8) - 1, depth));
         }
         None
-    }
-
-    /// Segments given out so far.
-    fn segments(&self, kind: Kind) -> u64 {
-        let end = LIVE_ENDS_OFFSET + kind.segments.index() as u64 * 8;
-        self.view().header_word(end).load(Ordering::Relaxed)
     }
 
     /// Checks the words of a segment, which holds the hashes that end with the low bits of `at`.
@@ -325,4 +333,6 @@ enum Word {
     Deeper(u32),
     /// A segment and its depth.
     Segment(u64, u32),
+    /// A segment that a lower word leads to as well, and that was looked at there.
+    Known,
 }

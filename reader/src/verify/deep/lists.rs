@@ -4,7 +4,7 @@ use std::sync::atomic::{Ordering, fence};
 
 use sutra_layout::adjacency::{Block, BlockRef, Entry, UNIT_SIZE, quantize};
 use sutra_layout::column::{IN_HEAD, OUT_HEAD};
-use sutra_layout::geometry::{LIVE_ENDS_OFFSET, Region};
+use sutra_layout::geometry::Region;
 
 use super::{Bits, Deep};
 
@@ -12,8 +12,12 @@ use super::{Bits, Deep};
 struct Walked {
     /// By edge: it stands in the list of its source, and in that of its target.
     edges: [Bits; 2],
+    /// By concept: its list leads astray, which was told, so no edge is missed in it.
+    lost: [Bits; 2],
     /// Units that belong to some block.
     units: Bits,
+    /// Behind the last of them.
+    units_end: u64,
     entries: u64,
 }
 
@@ -25,6 +29,11 @@ struct List {
 }
 
 impl List {
+    /// 0 for associations from the concept, 1 for those to it.
+    fn side(self) -> usize {
+        usize::from(self.head != OUT_HEAD)
+    }
+
     fn name(self) -> &'static str {
         if self.head == OUT_HEAD {
             "the list of associations from"
@@ -41,15 +50,21 @@ impl Deep<'_> {
         let units_max = self.view().map().size() / UNIT_SIZE;
         let mut walked = Walked {
             edges: [Bits::new(slot.edges), Bits::new(slot.edges)],
-            units: Bits::new(self.units_end().min(units_max)),
+            lost: [Bits::new(slot.concepts), Bits::new(slot.concepts)],
+            units: Bits::new(self.live_end(Region::ADJACENCY).min(units_max)),
+            units_end: 0,
             entries: 0,
         };
         for concept in 0..slot.concepts as u32 {
             self.advance(concept.into(), slot.concepts);
             for head in [OUT_HEAD, IN_HEAD] {
-                self.list(List { concept, head }, &mut walked);
+                let list = List { concept, head };
+                if self.list(list, &mut walked).is_none() {
+                    walked.lost[list.side()].set(concept.into());
+                }
             }
         }
+        self.given_out(Region::ADJACENCY, walked.units_end);
         for ordinal in 0..slot.edges {
             if !self.edges.broken.get(ordinal) {
                 self.edge_is_listed(ordinal, &walked);
@@ -66,7 +81,7 @@ impl Deep<'_> {
         for (at, (end, head)) in
             [(edge.source, OUT_HEAD), (edge.target, IN_HEAD)].iter().enumerate()
         {
-            if !walked.edges[at].get(ordinal) {
+            if !walked.edges[at].get(ordinal) && !walked.lost[at].get((*end).into()) {
                 let list = List { concept: *end, head: *head };
                 let what = format!("{} concept {end}", list.name());
                 self.found((Region::EDGES, ordinal), what, "without it", "one with it");
@@ -74,22 +89,22 @@ impl Deep<'_> {
         }
     }
 
-    /// Units given out so far.
-    fn units_end(&self) -> u64 {
-        let end = LIVE_ENDS_OFFSET + Region::ADJACENCY.index() as u64 * 8;
-        self.view().header_word(end).load(Ordering::Relaxed)
-    }
-
-    fn list(&mut self, list: List, walked: &mut Walked) {
+    /// Walks one list to its end; `None` if it leads astray.
+    fn list(&mut self, list: List, walked: &mut Walked) -> Option<()> {
         let view = self.view();
         let place = (Region::COLUMNS, list.concept.into());
         let head = match view.columns(list.concept) {
             Ok(words) => words[list.head].load(Ordering::Relaxed),
-            Err(_) => return, // told with the columns
+            Err(_) => return None, // told with the columns
         };
         fence(Ordering::Acquire); // pairs with the release store of the column word
         let mut blocks: Vec<(BlockRef, Option<BlockRef>, u32)> = Vec::new();
         let mut next = BlockRef::decode(head);
+        if head != next.map_or(0, BlockRef::encode) {
+            let expected = "a block and its size, or 0";
+            self.found(place, format!("the head of {}", list.name()), head, expected);
+            return None;
+        }
         let mut newer = None;
         while let Some(at) = next {
             let opened = Block::open(view, at).and_then(|block| {
@@ -98,28 +113,28 @@ impl Deep<'_> {
             });
             let (block, (older, skip)) = match opened {
                 Ok(opened) => opened,
-                Err(damage) => return self.damaged(place, &damage),
+                Err(damage) => {
+                    self.damaged(place, &damage);
+                    return None;
+                }
             };
             self.block_units(list, at, walked);
             blocks.push((at, skip, block.depth()));
             for at in (0..block.count()).rev() {
                 if let Some(entry) = block.entry(at) {
-                    self.entry(list, block.at.unit, entry, &mut newer, walked);
+                    self.entry(list, block.at.unit, entry, &mut newer, walked)?;
                 }
             }
             next = older;
         }
         self.block_heads(&blocks);
+        Some(())
     }
 
-    /// A block lies below what was given out, and in no other list.
+    /// A block lies in no other list.
     fn block_units(&mut self, list: List, at: BlockRef, walked: &mut Walked) {
         let end = at.unit + (1 << at.units_log2);
-        let given = self.units_end();
-        if end > given {
-            let what = format!("the end of a block of concept {}", list.concept);
-            self.found((Region::ADJACENCY, at.unit), what, end, format!("at most {given}"));
-        }
+        walked.units_end = walked.units_end.max(end);
         let mut is_shared = false;
         for unit in at.unit..end {
             is_shared |= walked.units.set(unit);
@@ -159,6 +174,7 @@ impl Deep<'_> {
     }
 
     /// Checks one entry against its edge; `newer` is the edge of the entry before it in the walk.
+    /// `None` if it is no entry of this list at all.
     fn entry(
         &mut self,
         list: List,
@@ -166,7 +182,7 @@ impl Deep<'_> {
         entry: Entry,
         newer: &mut Option<u32>,
         walked: &mut Walked,
-    ) {
+    ) -> Option<()> {
         let (view, slot) = (self.view(), self.slot);
         let place = (Region::ADJACENCY, unit);
         let of = |what: &str| format!("{what} of an entry of edge {}", entry.edge);
@@ -177,22 +193,19 @@ impl Deep<'_> {
         *newer = Some(entry.edge);
         let ordinal = u64::from(entry.edge);
         if ordinal >= slot.edges {
-            return; // it came later
+            return Some(()); // it came later
         }
         walked.entries += 1;
-        let (at, side) = if list.head == OUT_HEAD { (0, "source") } else { (1, "target") };
-        if self.edges.broken.get(ordinal) {
-            return;
-        }
-        let edge = match view.edge(ordinal, &slot) {
-            Ok(edge) => edge,
-            Err(damage) => return self.damaged(place, &damage),
-        };
-        let (own, other) =
-            if at == 0 { (edge.source, edge.target) } else { (edge.target, edge.source) };
+        let at = list.side();
+        let edge = view.edge(ordinal, &slot).ok().filter(|_| !self.edges.broken.get(ordinal));
+        let Some(edge) = edge else { return Some(()) }; // told there
+        let ends = [edge.source, edge.target];
+        let (own, other) = (ends[at], ends[1 - at]);
         if own != list.concept || edge.is_tombstone() {
+            let side = ["source", "target"][at];
             let expected = format!("an entry of an edge whose {side} is {}", list.concept);
-            return self.found(place, of("the list"), own, expected);
+            self.found(place, of("the list"), own, expected);
+            return None;
         }
         if walked.edges[at].set(ordinal) {
             self.found(place, of("the number"), "2 or more", 1);
@@ -207,6 +220,7 @@ impl Deep<'_> {
             }
         }
         self.ended(place, entry);
+        Some(())
     }
 
     /// `ended` is 0 as long as no edge follows, and else names the one that does.

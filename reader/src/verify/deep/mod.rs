@@ -18,9 +18,10 @@ mod slots;
 mod vectors;
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use sutra_layout::Damage;
-use sutra_layout::geometry::Region;
+use sutra_layout::geometry::{LIVE_ENDS_OFFSET, Region};
 use sutra_layout::slot::Slot;
 use sutra_layout::symbol::SymbolTable;
 use sutra_layout::view::View;
@@ -147,6 +148,10 @@ pub fn deep(
     Ok(report)
 }
 
+fn live_end_offset(region: Region) -> u64 {
+    LIVE_ENDS_OFFSET + region.index() as u64 * 8
+}
+
 impl<'a> Deep<'a> {
     /// Runs one check, which gives what it looked at in a few words.
     fn run(&mut self, report: &mut Report, name: &'static str, check: fn(&mut Self) -> String) {
@@ -237,6 +242,28 @@ impl<'a> Deep<'a> {
     fn keep_last(&mut self) {
         if self.findings.len() < self.options.findings_max {
             self.findings.extend(self.last.take());
+        }
+    }
+
+    /// How far a derived region was given out.
+    fn live_end(&self, region: Region) -> u64 {
+        self.view().header_word(live_end_offset(region)).load(Ordering::Relaxed)
+    }
+
+    /// What is in use ends at `end`, and was given out before.
+    fn given_out(&mut self, region: Region, end: u64) {
+        let given = self.live_end(region);
+        if end > given {
+            self.push(Finding {
+                check: self.check,
+                offset: Some(live_end_offset(region)),
+                region: region.name(),
+                ordinal: end,
+                last_ordinal: end,
+                what: "how far the region was given out".to_owned(),
+                found: given.to_string(),
+                expected: format!("at least {end}"),
+            });
         }
     }
 

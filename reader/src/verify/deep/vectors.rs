@@ -1,7 +1,10 @@
 //! Rows of the vector spaces, and the columns beside them.
 
+use sutra_layout::checksum::{checksum, checksum_of};
 use sutra_layout::geometry::Region;
 use sutra_layout::vector_column::VectorColumn;
+
+use zerocopy::IntoBytes;
 
 use super::Deep;
 
@@ -29,6 +32,10 @@ impl Deep<'_> {
             Ok(column) => column,
             Err(damage) => return self.damaged(place, &damage),
         };
+        if !column.is_whole() {
+            let expected = checksum_of(column);
+            return self.found(place, "its checksum", column.checksum, expected);
+        }
         if u64::from(column.owner) >= slot.concepts {
             self.found(place, "its owner", column.owner, format!("below {}", slot.concepts));
         }
@@ -50,6 +57,10 @@ impl Deep<'_> {
             Ok(values) => values,
             Err(damage) => return self.damaged(place, &damage),
         };
+        if !column.matches(values) {
+            let expected = column.row_checksum;
+            return self.found(place, "its checksum", checksum(values.as_bytes()), expected);
+        }
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
             return self.found(place, "an element", value, "a finite number");
         }
