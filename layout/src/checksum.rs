@@ -13,6 +13,11 @@ pub fn checksum(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)
 }
 
+/// CRC32C of `bytes` after bytes whose CRC32C is `sum`.
+pub fn checksum_append(sum: u32, bytes: &[u8]) -> u32 {
+    crc32c::crc32c_append(sum, bytes)
+}
+
 /// Where the id index looks for (namespace, key). The seed is the store's own, so nobody can
 /// prepare keys that meet in one place.
 pub fn id_hash(seed: u64, namespace: u32, key: &[u8; 16]) -> u64 {

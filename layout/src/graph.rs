@@ -2,13 +2,15 @@
 //!
 //! | offset | size | field           | meaning |
 //! |-------:|-----:|-----------------|---------|
-//! |      0 |    4 | `checksum`      | CRC32C of scale, code sum, level and the code |
+//! |      0 |    4 | `checksum`      | CRC32C of scale, code sum, level, square, inverse norm and the code |
 //! |      4 |    4 | `scale`         | f32: an element is about code × scale |
 //! |      8 |    4 | `code_sum`      | i32: sum of the code, for unsigned kernels |
 //! |     12 |    4 | `level`         | highest level of the node |
 //! |     16 |    8 | `levels`        | 1 + the first 64-byte unit of its upper lists; 0: none |
 //! |     24 |    8 | `superseded_at` | 1 + the record that replaced or forgot its owner's version; 0: current |
-//! |     32 |   32 | `reserved`      | zero |
+//! |     32 |    4 | `square`        | f32: of the coded vector's norm under L2, else 0: a distance begins with it |
+//! |     36 |    4 | `inverse_norm`  | f32: as in the row's [`crate::vector_column`] |
+//! |     40 |   24 | `reserved`      | zero |
 //!
 //! Then the int8 code, one byte an element, up to a multiple of 4, unless the space says that there
 //! is none; then 2M links of u32, each 1 + a row number or 0 for none; then zeros up to a multiple of
@@ -30,7 +32,9 @@ pub struct NodeHead {
     pub level: u32,
     pub levels: u64,
     pub superseded_at: u64,
-    pub reserved: [u8; 32],
+    pub square: f32,
+    pub inverse_norm: f32,
+    pub reserved: [u32; 6],
 }
 
 /// Bytes of a node's code.
@@ -62,6 +66,8 @@ mod tests {
             level,
             levels,
             superseded_at,
+            square,
+            inverse_norm,
             reserved
         );
     }

@@ -1,0 +1,83 @@
+//! Seeing that every row can be reached, and attaching those that cannot.
+
+use sutra_layout::{Damage, View};
+
+use super::Inserter;
+use super::links;
+use crate::census::Reached;
+use crate::graph::Graph;
+use crate::kernel::{self, Kernel, Work};
+use crate::pool::Candidate;
+
+/// How often strays are looked for: attaching them may strand others.
+const ROUNDS_MAX: usize = 8;
+
+/// What [`Inserter::mend`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mended {
+    /// Rows that could not be reached, and were attached.
+    pub attached: u64,
+    /// Rows that cannot be reached still.
+    pub unreachable: u64,
+}
+
+impl Inserter {
+    /// Looks for rows of the graph that cannot be reached from its entry on level 0, and links them
+    /// from near ones that can.
+    pub fn mend(&mut self, view: &View) -> Result<Mended, Damage> {
+        let graph = Graph::capture(view, self.space_index, self.state.indexed_count)?;
+        self.in_degrees.grow(self.state.indexed_count);
+        let mut mended = Mended::default();
+        let Some(entry) = self.state.entry() else { return Ok(mended) };
+        for _ in 0..ROUNDS_MAX {
+            let mut reached = Reached::from(&graph, entry, self.state.indexed_count);
+            let strays: Vec<u32> = reached.missing().collect();
+            mended.unreachable = strays.len() as u64;
+            if strays.is_empty() {
+                break;
+            }
+            for row in strays {
+                // A stray may have been reached through one that was attached before it.
+                if reached.contains(row) {
+                    continue;
+                }
+                let work = Reattach { inserter: self, graph: &graph, row, reached: &reached };
+                if kernel::dispatch(work)? {
+                    mended.attached += 1;
+                    reached.extend(&graph, row);
+                }
+            }
+        }
+        self.inserted_since_census = 0;
+        Ok(mended)
+    }
+}
+
+struct Reattach<'a> {
+    inserter: &'a mut Inserter,
+    graph: &'a Graph<'a>,
+    row: u32,
+    reached: &'a Reached,
+}
+
+impl Work for Reattach<'_> {
+    type Output = Result<bool, Damage>;
+
+    /// Attaches the row as if it were new, and in any case a near row that can be reached to it.
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> Result<bool, Damage> {
+        let Reattach { inserter, graph, row, reached } = self;
+        inserter.attach(kernel, graph, row)?;
+        let near: Vec<Candidate> = inserter
+            .room
+            .candidates
+            .iter()
+            .copied()
+            .filter(|other| other.row() != row && reached.contains(other.row()))
+            .collect();
+        let is_linked = near.iter().any(|other| {
+            links::of(graph, other.row(), 0).is_some_and(|list| links::leads_to(list, row))
+        });
+        Ok(is_linked || links::force_link(graph, &near, row, &mut inserter.in_degrees))
+    }
+}
