@@ -1,7 +1,12 @@
 //! The associations of a concept, newest first, in blocks of entries.
 //!
-//! A block is a run of 64-byte units: 1 unit for a concept's first block, twice as many for each
-//! further one, up to 64 (4 KiB). Its first 16 bytes are the head:
+//! A list of up to 128 entries is one block: a run of 1, 2, 4 … 32 units of 64 bytes with 4, 8, 16 …
+//! 128 entries of 16 bytes and nothing else. When it is full, its entries are copied into a block
+//! twice as large. A walk over an ordinary list so takes two misses, the column and the block; a
+//! chain of ever larger blocks took one more for each block and half as many lists a second.
+//!
+//! A longer list is a chain of blocks of 64 units (4 KiB), newest first, each with a head of 16
+//! bytes and 255 entries:
 //!
 //! | bits | head word 0 | head word 1 |
 //! |------|-------------|-------------|
@@ -9,7 +14,7 @@
 //! | 48–55 | log2 of the next block's units | log2 of that block's units |
 //! | 56–63 | low bits of the block's depth | high bits of the block's depth |
 //!
-//! then entries of 16 bytes, oldest first:
+//! Entries stand oldest first:
 //!
 //! | bits | entry word 0 | entry word 1 |
 //! |------|--------------|--------------|
@@ -19,22 +24,25 @@
 //!
 //! An entry is there if word 0 is not 0; word 1 is stored before it. Edges ascend along a block and
 //! from older blocks to newer ones. Space is never used again within a file, so a stale reader
-//! always walks the list it meant to; and since a block is placed above all older ones, a walk ends.
+//! always walks the list it meant to. A block that was copied is not touched any more: whoever
+//! found it did so under a snapshot of before, to which what is appended or ended since is too new.
+//! Since a block is placed above all older ones, a walk ends.
 //!
 //! Derived; stored by the reconciler only, as atomics.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crate::error::Damage;
-use crate::geometry::Region;
 use crate::view::View;
 
 /// Bytes of a unit.
 pub const UNIT_SIZE: u64 = 64;
 /// Words of a unit.
 pub const UNIT_WORDS: u64 = 8;
-/// A block has at most 2^6 units.
+/// A block has at most 2^6 units; those that have so many are the ones that form chains.
 pub const UNITS_LOG2_MAX: u32 = 6;
+/// Words of the head of a block in a chain.
+const HEAD_WORDS: usize = 2;
 const ORDINAL_MASK: u64 = (1 << 48) - 1;
 
 /// A block: its first unit and its size.
@@ -56,6 +64,12 @@ impl BlockRef {
     pub fn decode(word: u64) -> Option<BlockRef> {
         let unit = (word & ORDINAL_MASK).checked_sub(1)?;
         Some(BlockRef { unit, units_log2: (word >> 48 & 0xff) as u32 })
+    }
+
+    /// Whether it has a head, and may have older blocks below it.
+    #[inline]
+    pub fn is_chained(self) -> bool {
+        self.units_log2 == UNITS_LOG2_MAX
     }
 
     /// Its words, head included.
@@ -111,13 +125,19 @@ impl Entry {
 }
 
 /// A confidence in steps of 1/65535, rounded to nearest.
+#[inline(always)]
 pub fn quantize(confidence: f32) -> u16 {
-    (confidence.clamp(0.0, 1.0) * 65535.0).round() as u16
+    (confidence.clamp(0.0, 1.0) * 65535.0 + 0.5) as u16
 }
 
-/// A quantized confidence as a number again; exact to 1/131070.
+/// A quantized confidence as a number again: of the numbers that it may stand for, the one of four
+/// decimals if there is one, as what people write has no more; else exact to 1/65535.
+#[inline(always)]
 pub fn dequantize(confidence: u16) -> f32 {
-    f32::from(confidence) / 65535.0
+    const DECIMALS: f32 = 10_000.0;
+    let steps = f32::from(confidence);
+    let decimal = (steps * (DECIMALS / 65535.0) + 0.5).floor() / DECIMALS;
+    if quantize(decimal) == confidence { decimal } else { steps / 65535.0 }
 }
 
 /// A block whose words are known to lie in the file.
@@ -125,27 +145,27 @@ pub fn dequantize(confidence: u16) -> f32 {
 pub struct Block<'a> {
     /// Where it is.
     pub at: BlockRef,
-    words: &'a [AtomicU64],
+    /// The head's words; none in a block that is the whole list.
+    head: &'a [AtomicU64],
+    /// Two words for each place.
+    places: &'a [AtomicU64],
 }
 
 impl<'a> Block<'a> {
     /// The block at `at`. Its `next` and skip pointers must lead down from there.
-    #[inline]
+    #[inline(always)]
     pub fn open(view: &'a View, at: BlockRef) -> Result<Block<'a>, Damage> {
         if at.units_log2 > UNITS_LOG2_MAX {
-            return Err(Damage::new(
-                0,
-                "an adjacency block's log2 size",
-                at.units_log2.into(),
-                "at most 6",
-            ));
+            return Err(too_large(at));
         }
-        let words = view.words(Region::ADJACENCY, at.unit, at.word_count())?;
+        let words = view.adjacency_words(at.unit, at.word_count())?;
         fence(Ordering::Acquire); // pairs with the release store of the word that named the block
-        Ok(Block { at, words })
+        let (head, places) = words.split_at(if at.is_chained() { HEAD_WORDS } else { 0 });
+        Ok(Block { at, head, places })
     }
 
     /// The next older block.
+    #[inline]
     pub fn next(&self) -> Result<Option<BlockRef>, Damage> {
         self.older(0)
     }
@@ -155,8 +175,10 @@ impl<'a> Block<'a> {
         self.older(1)
     }
 
+    #[inline]
     fn older(&self, word: usize) -> Result<Option<BlockRef>, Damage> {
-        let older = BlockRef::decode(self.words[word].load(Ordering::Relaxed));
+        let Some(word) = self.head.get(word) else { return Ok(None) };
+        let older = BlockRef::decode(word.load(Ordering::Relaxed));
         match older {
             Some(older) if older.unit >= self.at.unit => {
                 let expected = format!("below {}", self.at.unit);
@@ -167,32 +189,30 @@ impl<'a> Block<'a> {
     }
 
     /// How many blocks are older than this one.
-    pub fn depth(&self) -> u32 {
-        let [low, high] =
-            [0, 1].map(|word| (self.words[word].load(Ordering::Relaxed) >> 56) as u32);
-        low | high << 8
-    }
-
-    /// The head words of a new block on top of `next`, which has `depth`.
-    pub fn head_words(next: Option<(BlockRef, u32)>, skip: Option<BlockRef>) -> [u64; 2] {
-        let depth = next.map_or(0, |(_, depth)| (depth + 1).min(0xffff));
-        let word = |block: Option<BlockRef>, bits: u32| {
-            block.map_or(0, BlockRef::encode) | u64::from(bits & 0xff) << 56
-        };
-        [word(next.map(|(block, _)| block), depth), word(skip, depth >> 8)]
+    fn depth(&self) -> u32 {
+        let bits = |word: &AtomicU64| (word.load(Ordering::Relaxed) >> 56) as u32;
+        self.head.iter().rev().fold(0, |depth, word| depth << 8 | bits(word))
     }
 
     /// Places for entries.
+    #[inline]
     pub fn capacity(&self) -> usize {
-        self.words.len() / 2 - 1
+        self.places.len() / 2
     }
 
     /// The entry at place `at`, if it is there.
     #[inline(always)]
     pub fn entry(&self, at: usize) -> Option<Entry> {
-        let first = self.words[2 * at + 2].load(Ordering::Relaxed);
+        let [first, second] = self.places.get(2 * at..)?.first_chunk()?;
+        let first = first.load(Ordering::Relaxed);
         fence(Ordering::Acquire); // pairs with the release store of word 0
-        Entry::from_words([first, self.words[2 * at + 3].load(Ordering::Relaxed)])
+        Entry::from_words([first, second.load(Ordering::Relaxed)])
+    }
+
+    /// Whether place `at` is filled; places beyond the block are not.
+    #[inline(always)]
+    fn is_filled(&self, at: usize) -> bool {
+        self.places.get(2 * at).is_some_and(|word| word.load(Ordering::Relaxed) != 0)
     }
 
     /// How many entries there are: they fill a block from its first place on.
@@ -200,24 +220,109 @@ impl<'a> Block<'a> {
         let (mut low, mut high) = (0, self.capacity());
         while low < high {
             let middle = low.midpoint(high);
-            if self.words[2 * middle + 2].load(Ordering::Relaxed) == 0 {
-                high = middle;
-            } else {
+            if self.is_filled(middle) {
                 low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// The same, at the price of a comparison if it is `hint`, as it mostly is.
+    #[inline(always)]
+    pub fn count_near(&self, hint: usize) -> usize {
+        let is_it = (hint == 0 || self.is_filled(hint - 1)) && !self.is_filled(hint);
+        if is_it { hint } else { self.count() }
+    }
+
+    /// How many of the first `count` entries name an edge below `edge_end`.
+    #[inline]
+    pub fn count_below(&self, count: usize, edge_end: u64) -> usize {
+        let is_below =
+            |at: usize| self.entry(at).is_some_and(|entry| u64::from(entry.edge) < edge_end);
+        if count == 0 || is_below(count - 1) {
+            return count;
+        }
+        let (mut low, mut high) = (0, count - 1);
+        while low < high {
+            let middle = low.midpoint(high);
+            if is_below(middle) {
+                low = middle + 1;
+            } else {
+                high = middle;
             }
         }
         low
     }
 
     /// The two words of place `at`, for the writer.
+    ///
+    /// # Panics
+    /// If the block has no such place.
     pub fn entry_words(&self, at: usize) -> [&'a AtomicU64; 2] {
-        [&self.words[2 * at + 2], &self.words[2 * at + 3]]
+        [&self.places[2 * at], &self.places[2 * at + 1]]
     }
+}
 
-    /// The head words, for the writer.
-    pub fn head(&self) -> [&'a AtomicU64; 2] {
-        [&self.words[0], &self.words[1]]
+#[cold]
+fn too_large(at: BlockRef) -> Damage {
+    Damage::new(0, "an adjacency block's log2 size", at.units_log2.into(), "at most 6")
+}
+
+/// log2 of the units of the block that a list needs when `full`, its newest one, has no place left.
+pub fn units_log2_after(full: Option<BlockRef>) -> u32 {
+    full.map_or(0, |full| (full.units_log2 + 1).min(UNITS_LOG2_MAX))
+}
+
+/// Fills the block at `at`, which nobody knows yet and is zero, so that it takes the place of `full`
+/// or lies on top of it, and adds `entry`. The caller then stores [`BlockRef::encode`] into the
+/// column, with release ordering: who sees that sees the block.
+pub fn fill_new_block(
+    view: &View,
+    at: BlockRef,
+    full: Option<BlockRef>,
+    entry: Entry,
+) -> Result<(), Damage> {
+    let block = Block::open(view, at)?;
+    let full = full.map(|full| Block::open(view, full)).transpose()?;
+    let mut count = 0;
+    match full {
+        Some(full) if full.at.is_chained() => {
+            let (next, skip, depth) =
+                (full.at, skip_on(view, &full)?, (full.depth() + 1).min(0xffff));
+            let words = [(next, depth & 0xff), (skip, depth >> 8)];
+            for (word, (older, bits)) in block.head.iter().zip(words) {
+                word.store(older.encode() | u64::from(bits) << 56, Ordering::Relaxed);
+            }
+        }
+        Some(full) => {
+            count = full.capacity();
+            for (to, from) in block.places.iter().zip(full.places) {
+                to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        }
+        None => {}
     }
+    for (word, value) in block.entry_words(count).into_iter().zip(entry.to_words()) {
+        word.store(value, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Where a block on top of `below` skips to: as for records, see [`crate::record::skip_of`].
+fn skip_on(view: &View, below: &Block<'_>) -> Result<BlockRef, Damage> {
+    let Some(jump) = below.skip()? else {
+        return Ok(below.at);
+    };
+    let jump_block = Block::open(view, jump)?;
+    let Some(further) = jump_block.skip()? else {
+        return Ok(below.at);
+    };
+    let further_depth = Block::open(view, further)?.depth();
+    let is_equal = below.depth().wrapping_sub(jump_block.depth())
+        == jump_block.depth().wrapping_sub(further_depth);
+    Ok(if is_equal { further } else { below.at })
 }
 
 /// The entries of one list, newest first, unfiltered.
@@ -334,9 +439,16 @@ mod tests {
     }
 
     #[test]
-    fn quantizing_keeps_order_and_is_exact_at_the_ends() {
-        assert_eq!((quantize(0.0), quantize(1.0)), (0, 65535));
-        assert_eq!((dequantize(0), dequantize(65535)), (0.0, 1.0));
+    fn quantizing_keeps_order_and_four_decimals() {
+        for ten_thousandths in 0..=10_000u16 {
+            let confidence = f32::from(ten_thousandths) / 10_000.0;
+            assert_eq!(dequantize(quantize(confidence)), confidence);
+        }
+        for steps in 0..=u16::MAX {
+            let confidence = dequantize(steps);
+            assert_eq!(quantize(confidence), steps);
+            assert!((confidence - f32::from(steps) / 65535.0).abs() <= 0.5 / 65535.0, "{steps}");
+        }
         assert!(quantize(0.3) <= quantize(0.3001));
     }
 }

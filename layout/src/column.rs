@@ -5,7 +5,7 @@
 //! |    0 | newest record | 1 + its ordinal; 0: none yet |
 //! |    1 | out head | [`crate::adjacency::BlockRef`] of the newest block of associations from it |
 //! |    2 | in head | likewise of associations to it |
-//! |    3 | entries | associations ever appended: out in the low half, in in the upper; a hint, which a kill may leave one short |
+//! |    3 | entries | associations ever appended: out in the low half, in in the upper; a hint for where a list ends, which a kill may leave one short |
 //!
 //! Derived; stored by the reconciler only, as atomics. The newest record may be above a reader's
 //! watermark: [`crate::version::newest_below`] finds the one it may see.

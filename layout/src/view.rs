@@ -37,6 +37,7 @@ const EDGE_SHAPE: Shape = Shape::new(64);
 const BYTE_SHAPE: Shape = Shape::new(1);
 const VECTOR_COLUMN_SHAPE: Shape = Shape::new(32);
 const COLUMN_SHAPE: Shape = Shape::new(crate::column::COLUMN_SIZE);
+const ADJACENCY_SHAPE: Shape = Shape::new(crate::adjacency::UNIT_SIZE);
 
 /// Why a file cannot be viewed.
 #[derive(Debug, thiserror::Error)]
@@ -220,6 +221,37 @@ impl View {
             .ok_or_else(|| out_of_region(region, ordinal))?;
         self.extents[region.index()][extent].store(start, Ordering::Relaxed);
         Ok(start)
+    }
+
+    /// Asks the processor for `lines` cache lines from the start of unit `ordinal` of a region on, if
+    /// the extent was met before. Whatever is asked for is checked when it is loaded.
+    #[inline(always)]
+    fn prefetch(&self, region: Region, shape: Shape, ordinal: u64, lines: u64) {
+        let Some((extent, within)) = shape.place(ordinal) else { return };
+        let start = self.extents[region.index()][extent].load(Ordering::Relaxed);
+        if start != 0 {
+            for line in 0..lines {
+                self.map.prefetch(start + within + line * 64);
+            }
+        }
+    }
+
+    /// Asks the processor for the column words of a concept.
+    #[inline(always)]
+    pub fn prefetch_columns(&self, concept_ordinal: u32) {
+        self.prefetch(Region::COLUMNS, COLUMN_SHAPE, concept_ordinal.into(), 1);
+    }
+
+    /// Asks the processor for `lines` cache lines of the block of associations at `unit`.
+    #[inline(always)]
+    pub fn prefetch_adjacency(&self, unit: u64, lines: u64) {
+        self.prefetch(Region::ADJACENCY, ADJACENCY_SHAPE, unit, lines);
+    }
+
+    /// Asks the processor for an edge.
+    #[inline(always)]
+    pub fn prefetch_edge(&self, ordinal: u64) {
+        self.prefetch(Region::EDGES, EDGE_SHAPE, ordinal, 1);
     }
 
     /// Words of a derived region, from the start of unit `ordinal` on. They must lie in one extent.
@@ -416,6 +448,12 @@ impl View {
             concept_ordinal.into(),
             crate::column::COLUMN_WORDS,
         )
+    }
+
+    /// The words of the block of associations at `unit`.
+    #[inline(always)]
+    pub(crate) fn adjacency_words(&self, unit: u64, count: u64) -> Result<&[AtomicU64], Damage> {
+        self.words_of(Region::ADJACENCY, ADJACENCY_SHAPE, unit, count)
     }
 
     /// The id index.

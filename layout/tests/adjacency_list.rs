@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use file::TestFile;
 use sutra_layout::View;
 use sutra_layout::adjacency::{
-    Block, BlockRef, Entries, Entry, UNIT_SIZE, UNITS_LOG2_MAX, find_entry, quantize,
+    Block, BlockRef, Entries, Entry, UNIT_SIZE, UNITS_LOG2_MAX, fill_new_block, find_entry,
+    quantize, units_log2_after,
 };
 use sutra_layout::geometry::{Region, Shape};
-use sutra_layout::record::skip_of;
 
 const UNITS: Shape = Shape::new(UNIT_SIZE);
 /// Extents of 1,024, 2,048, … units.
@@ -50,7 +50,7 @@ impl List {
         let newest = BlockRef::decode(self.head);
         let is_full = |at| self.block(at).count() == self.block(at).capacity();
         if newest.is_none_or(is_full) {
-            self.push(newest);
+            return self.push(newest, entry);
         }
         let block = self.block(*self.blocks.last().unwrap());
         let places = block.entry_words(block.count());
@@ -58,30 +58,20 @@ impl List {
         places[0].store(entry.to_words()[0], Ordering::Release);
     }
 
-    fn push(&mut self, below: Option<BlockRef>) {
-        let units_log2 = below.map_or(0, |at| (at.units_log2 + 1).min(UNITS_LOG2_MAX));
+    fn push(&mut self, full: Option<BlockRef>, entry: Entry) {
+        let units_log2 = units_log2_after(full);
         let unit = UNITS.fit(self.units, 1 << units_log2).unwrap();
         self.units = unit + (1 << units_log2);
         let at = BlockRef { unit, units_log2 };
-
-        let depth = |unit: u64| self.block(self.block_at(unit)).depth();
-        let jump_of = |unit: u64| {
-            let skip = self.block(self.block_at(unit)).skip().unwrap()?;
-            Some((skip.unit, depth(skip.unit)))
-        };
-        let next = below.map(|below| (below, depth(below.unit)));
-        let skip = next.map(|(below, depth)| self.block_at(skip_of((below.unit, depth), jump_of)));
-        let words = Block::head_words(next, skip);
-        for (word, value) in self.block(at).head().into_iter().zip(words) {
-            word.store(value, Ordering::Relaxed);
-        }
+        fill_new_block(&self.view, at, full, entry).unwrap();
         self.blocks.push(at);
         self.head = at.encode();
     }
 
-    fn block_at(&self, unit: u64) -> BlockRef {
-        let at = self.blocks.binary_search_by_key(&unit, |block| block.unit);
-        self.blocks[at.unwrap()]
+    /// The blocks that the list consists of by now, oldest first.
+    fn chain(&self) -> &[BlockRef] {
+        let chained = self.blocks.partition_point(|at| !at.is_chained());
+        &self.blocks[chained..]
     }
 
     fn find(&self, edge: u32) -> Option<Entry> {
@@ -112,13 +102,43 @@ fn a_list_gives_its_entries_newest_first() {
 }
 
 #[test]
-fn blocks_double_up_to_four_kibibytes_and_know_their_depth() {
+fn blocks_double_up_to_four_kibibytes_and_then_form_a_chain() {
     let list = List::of_edges(5_000);
-    for (depth, at) in list.blocks.iter().enumerate() {
-        assert_eq!(at.units_log2, (depth as u32).min(UNITS_LOG2_MAX));
-        assert_eq!(list.block(*at).depth() as usize, depth);
-        let below = depth.checked_sub(1).map(|below| list.blocks[below]);
-        assert_eq!(list.block(*at).next().unwrap(), below);
+    for (number, at) in list.blocks.iter().enumerate() {
+        assert_eq!(at.units_log2, (number as u32).min(UNITS_LOG2_MAX));
+        let entries = if at.is_chained() { 255 } else { 4 << number };
+        assert_eq!(list.block(*at).capacity(), entries);
+    }
+    let older: Vec<_> = list.chain().iter().map(|at| list.block(*at).next().unwrap()).collect();
+    assert_eq!(older[0], None, "what was before was copied");
+    assert!(older[1..].iter().flatten().eq(&list.chain()[..older.len() - 1]));
+}
+
+/// What a reader found before it was copied stays as it was.
+#[test]
+fn a_block_that_was_copied_still_gives_what_it_had() {
+    let mut list = List::of_edges(16);
+    let head = list.head;
+    for at in 16..40 {
+        list.append(entry(3 * at));
+    }
+    assert_ne!(list.head, head);
+    let old: Vec<Entry> = Entries::new(&list.view, head).collect::<Result<_, _>>().unwrap();
+    assert!(old.iter().eq((0..16).rev().map(|at| entry(3 * at)).collect::<Vec<_>>().iter()));
+}
+
+#[test]
+fn entries_are_counted_by_a_hint_and_without_one() {
+    for count in [1, 3, 4, 5, 100, 128] {
+        let list = List::of_edges(count);
+        let block = list.block(*list.blocks.last().unwrap());
+        for hint in [0, 1, count as usize - 1, count as usize, count as usize + 1, 500] {
+            assert_eq!(block.count_near(hint), count as usize, "hint {hint}");
+        }
+        for edge in 0..3 * u64::from(count) + 2 {
+            let below = block.count_below(count as usize, edge);
+            assert_eq!(below as u64, edge.div_ceil(3).min(u64::from(count)), "below {edge}");
+        }
     }
 }
 
@@ -156,12 +176,13 @@ fn an_ended_entry_leaves_the_snapshots_that_know_it() {
 #[test]
 fn an_entry_is_found_over_a_logarithm_of_blocks() {
     let list = List::of_edges(100_000);
-    let blocks = list.blocks.len();
+    let blocks = list.chain().len();
     assert!(blocks > 390, "{blocks} blocks");
     let mut walks = Vec::new();
     for edge in [0, 3, 30_000, 90_000, 150_000, 222_222, 299_997] {
         let is_needed = |at: &&BlockRef| {
-            let head = list.block(**at).head();
+            let block = list.view.words(Region::ADJACENCY, at.unit, 2).unwrap();
+            let head = [&block[0], &block[1]];
             let whole = head.map(|word| word.load(Ordering::Relaxed));
             for word in head {
                 word.store((1 << 48) - 1, Ordering::Relaxed);
@@ -172,7 +193,7 @@ fn an_entry_is_found_over_a_logarithm_of_blocks() {
             }
             found.is_err()
         };
-        walks.push(list.blocks.iter().filter(is_needed).count());
+        walks.push(list.chain().iter().filter(is_needed).count());
     }
     println!("blocks on the way to some of {blocks}: {walks:?}");
     assert!(walks.iter().all(|walk| *walk <= 18), "{walks:?}");

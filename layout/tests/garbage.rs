@@ -226,7 +226,7 @@ fn read_lists(view: &View) {
             let _ = find_entry(view, head, edge).map(|found| found.is_some());
         }
         if let Some(Ok(block)) = BlockRef::decode(head).map(|at| Block::open(view, at)) {
-            let _ = (block.next(), block.skip(), block.depth(), block.count());
+            let _ = (block.next(), block.skip(), block.count());
             (0..block.capacity()).for_each(|at| {
                 block.entry(at);
             });

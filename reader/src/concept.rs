@@ -10,12 +10,15 @@ use sutra_layout::symbol::SymbolTable;
 use crate::error::ReadError;
 use crate::snapshot::Snapshot;
 
-/// A concept as a snapshot sees it. Copies are two pointers; what it gives lives as long as the
+/// A concept as a snapshot sees it. Copies are three words; what it gives lives as long as the
 /// snapshot.
 #[derive(Clone, Copy)]
 pub struct Concept<'s> {
     snapshot: &'s Snapshot,
     record: &'s ConceptRecord,
+    /// As the record has it: kept here, since by the time it is asked for, the record's line may
+    /// have left the cache again.
+    ordinal: u32,
 }
 
 /// What a concept is called, in the form its id was given.
@@ -57,12 +60,12 @@ impl<'s> Concept<'s> {
                 format!("below {}", snapshot.slot().concepts),
             )));
         }
-        Ok(Concept { snapshot, record })
+        Ok(Concept::of_checked(snapshot, record))
     }
 
     /// A version whose ordinal is known to be one of the snapshot's.
     pub(crate) fn of_checked(snapshot: &'s Snapshot, record: &'s ConceptRecord) -> Concept<'s> {
-        Concept { snapshot, record }
+        Concept { snapshot, record, ordinal: record.concept_ordinal }
     }
 
     pub(crate) fn parts(&self) -> (&'s Snapshot, &'s ConceptRecord) {
@@ -72,7 +75,7 @@ impl<'s> Concept<'s> {
     /// Its dense number in the store, the same in every snapshot of a generation.
     #[inline]
     pub fn ordinal(&self) -> u32 {
-        self.record.concept_ordinal
+        self.ordinal
     }
 
     /// The 128-bit key that it is filed under.

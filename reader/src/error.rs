@@ -9,6 +9,8 @@ use sutra_layout::id::IdError;
 use sutra_layout::superblock::SuperblockError;
 use sutra_layout::view::ViewError;
 
+use crate::graph::Stopped;
+
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -243,6 +245,17 @@ pub enum ReadError {
         "the vector is zero, and has no direction to compare by cosine; give one that is not zero"
     )]
     ZeroVector,
+    /// A traversal ended before its answer was known.
+    #[error(
+        "the search stopped early, as {why}, after {reached} concepts; give it a larger budget or \
+         ask for less"
+    )]
+    StoppedEarly {
+        /// What ended it.
+        why: Stopped,
+        /// Concepts that it had reached.
+        reached: u64,
+    },
     /// What was waited for did not happen in time.
     #[error(
         "the store has published LSN {published} and not yet {wanted}; is its coordinator alive?"

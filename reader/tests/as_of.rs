@@ -148,7 +148,9 @@ fn assert_equal(snapshot: &Snapshot, state: &State) {
         let neighbors = snapshot.neighbors(&concept, &NeighborQuery::default()).unwrap();
         assert!(neighbors.is_sorted_by_key(|neighbor| std::cmp::Reverse(neighbor.edge)));
         links.extend(neighbors.iter().map(|neighbor| {
-            ((ordinal, neighbor.ordinal, neighbor.edge_type), neighbor.confidence)
+            let confidence = snapshot.association(neighbor.edge).unwrap().confidence();
+            assert!((neighbor.confidence - confidence).abs() <= 1.0 / 65_535.0);
+            ((ordinal, neighbor.ordinal, neighbor.edge_type), confidence)
         }));
         let query = NeighborQuery { direction: Direction::In, ..NeighborQuery::default() };
         let back = snapshot.neighbors(&concept, &query).unwrap();

@@ -74,7 +74,7 @@ fn live_of(snapshot: &Snapshot) -> Live {
         contents.insert(key, concept.content().unwrap().to_owned());
         for neighbor in snapshot.neighbors(&concept, &NeighborQuery::default()).unwrap() {
             let key = (name(concept.ordinal()), name(neighbor.ordinal), neighbor.edge_type);
-            links.insert(key, neighbor.confidence);
+            links.insert(key, snapshot.association(neighbor.edge).unwrap().confidence());
         }
     }
     (contents, links)

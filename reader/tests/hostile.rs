@@ -152,7 +152,7 @@ fn ask_snapshot(snapshot: &Snapshot, errors: &mut Vec<String>) {
     }
     for pair in found.chunks_exact(2).take(10) {
         for direction in [Direction::Out, Direction::Both] {
-            let query = PathQuery { max_depth: 20, direction, filter: None };
+            let query = PathQuery { max_depth: 20, direction, ..PathQuery::default() };
             note(snapshot.find_path(&pair[0], &pair[1], &query).err());
         }
     }
@@ -349,7 +349,7 @@ fn head(store: &Writer, concept: u32, list: usize) -> &AtomicU64 {
 fn a_list_that_leads_back_into_itself_ends() {
     let mut store = Writer::create();
     let hub = store.learn("hub", "");
-    for n in 0..50 {
+    for n in 0..300 {
         let other = store.learn(&format!("{n}"), "");
         store.associate(hub, other, Associate::default());
     }

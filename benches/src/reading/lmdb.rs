@@ -57,6 +57,10 @@ impl View for Transaction<'_> {
         whole(self.lmdb.links(&self.txn, ordinal, is_out, visit));
     }
 
+    fn path_forward(&self, from: u32, to: u32, scratch: &mut Scratch) -> Option<u64> {
+        search::forward(self, (from, to), 3, scratch)
+    }
+
     fn path(&self, from: u32, to: u32, scratch: &mut Scratch) -> Option<u64> {
         search::both(self, (from, to), 3, scratch)
     }

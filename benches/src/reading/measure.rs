@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use super::message::{Measured, Mode, Task};
-use super::search::{self, Scratch};
+use super::search::Scratch;
 use super::{Source, View};
 use crate::clock::{Stopwatch, thread_cpu_ns};
 use crate::workload::{Random, Workload, mix};
@@ -170,8 +170,8 @@ impl<V: View> Run<'_, V> {
                 Some(self.view.neighbors(self.held[self.at]))
             }
             Task::PathForward => {
-                let pair = self.next_pair();
-                search::forward(self.view, pair, DEPTH, &mut self.bench.scratch)
+                let (from, to) = self.next_pair();
+                self.view.path_forward(from, to, &mut self.bench.scratch)
             }
             Task::PathBoth => {
                 let (from, to) = self.next_pair();

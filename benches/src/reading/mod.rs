@@ -38,6 +38,9 @@ pub trait View {
     /// Gives the ordinals of a concept's neighbors to `visit`.
     fn visit(&self, ordinal: u32, is_out: bool, visit: impl FnMut(u32));
 
+    /// The number of edges of a shortest path of at most three, searched from the beginning alone.
+    fn path_forward(&self, from: u32, to: u32, scratch: &mut search::Scratch) -> Option<u64>;
+
     /// The number of edges of a shortest path of at most three, searched from both ends.
     fn path(&self, from: u32, to: u32, scratch: &mut search::Scratch) -> Option<u64>;
 }
@@ -57,7 +60,9 @@ pub trait Source {
 /// them in different orders.
 #[inline]
 fn neighbor_digest(ordinal: u32, edge_type: u16, confidence: f32) -> u64 {
-    u64::from(ordinal) + (u64::from(edge_type) << 32) + u64::from(confidence.to_bits())
+    // The workload's confidences are multiples of 1/256; a store may round them to less than that.
+    let confidence = (confidence * 256.0 + 0.5) as u64;
+    u64::from(ordinal) + (u64::from(edge_type) << 32) + (confidence << 48)
 }
 
 /// A number that depends on a byte of each cache line of a content, and on its last.

@@ -1,5 +1,6 @@
 //! Our own store, read as its users read it.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use sutra_reader::{Concept, Direction, NeighborQuery, PathQuery, ReadError, Reader, Snapshot};
@@ -48,10 +49,12 @@ impl View for Snapshot {
 
     #[inline]
     fn neighbors(&self, held: Concept<'_>) -> u64 {
-        let neighbors = whole(Snapshot::neighbors(self, &held, &NeighborQuery::default()));
-        neighbors.iter().fold(0, |sum: u64, n| {
-            sum.wrapping_add(neighbor_digest(n.ordinal, n.edge_type, n.confidence))
-        })
+        let mut sum = 0u64;
+        whole(self.visit_neighbors(&held, &NeighborQuery::default(), |n| {
+            sum = sum.wrapping_add(neighbor_digest(n.ordinal, n.edge_type, n.confidence));
+            ControlFlow::Continue(())
+        }));
+        sum
     }
 
     fn visit(&self, ordinal: u32, is_out: bool, mut visit: impl FnMut(u32)) {
@@ -60,15 +63,25 @@ impl View for Snapshot {
             ..NeighborQuery::default()
         };
         let concept = self.hold(ordinal);
-        let neighbors = whole(Snapshot::neighbors(self, &concept, &query));
-        neighbors.iter().for_each(|n| visit(n.ordinal));
+        whole(self.visit_neighbors(&concept, &query, |n| {
+            visit(n.ordinal);
+            ControlFlow::Continue(())
+        }));
+    }
+
+    fn path_forward(&self, from: u32, to: u32, _: &mut Scratch) -> Option<u64> {
+        let query = PathQuery { max_depth: 3, is_one_sided: true, ..PathQuery::default() };
+        path_length(self, (from, to), &query)
     }
 
     fn path(&self, from: u32, to: u32, _: &mut Scratch) -> Option<u64> {
-        let query = PathQuery { max_depth: 3, ..PathQuery::default() };
-        let path = whole(self.find_path(&self.hold(from), &self.hold(to), &query))?;
-        Some(path.edges.len() as u64)
+        path_length(self, (from, to), &PathQuery { max_depth: 3, ..PathQuery::default() })
     }
+}
+
+fn path_length(snapshot: &Snapshot, (from, to): (u32, u32), query: &PathQuery<'_>) -> Option<u64> {
+    let path = whole(snapshot.find_path(&snapshot.hold(from), &snapshot.hold(to), query))?;
+    Some(path.edges.len() as u64)
 }
 
 /// A store that was just written has no damage; a bench that met some must not go on.

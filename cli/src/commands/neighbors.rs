@@ -87,6 +87,7 @@ impl NeighborRow {
         let Some(concept) = snapshot.concept(neighbor.ordinal)? else {
             return Ok(None);
         };
+        let association = snapshot.association(neighbor.edge)?;
         Ok(Some(NeighborRow {
             id: concept.id()?.to_string(),
             kind: type_text(snapshot, neighbor.edge_type),
@@ -94,8 +95,8 @@ impl NeighborRow {
                 Direction::In => "in",
                 _ => "out",
             },
-            confidence: neighbor.confidence,
-            weight: neighbor.weight,
+            confidence: association.confidence(),
+            weight: association.weight(),
         }))
     }
 }

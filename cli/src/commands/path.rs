@@ -145,6 +145,7 @@ pub fn run(args: &PathArgs) -> Outcome {
         max_depth: args.max_depth,
         direction: args.direction.into(),
         filter: filter.as_ref(),
+        ..PathQuery::default()
     };
     let path = snapshot.find_path(&from, &to, &query)?;
     let row = PathRow::new(&snapshot, path.as_ref())?;

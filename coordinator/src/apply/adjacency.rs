@@ -2,7 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use sutra_layout::adjacency::{Block, BlockRef, Entry, UNITS_LOG2_MAX, find_entry};
+use sutra_layout::adjacency::{
+    Block, BlockRef, Entry, fill_new_block, find_entry, units_log2_after,
+};
 use sutra_layout::column::{ENTRIES, OUT_HEAD};
 use sutra_layout::geometry::{Region, Shape};
 
@@ -42,51 +44,21 @@ impl Writer {
         self.count_entry(concept, head)
     }
 
-    /// Puts a new block with one entry on top of the block at `below`.
+    /// Puts a new block with `entry` in place of the block at `full`, or on top of it.
     fn push_block(
         &mut self,
         concept: u32,
         head: usize,
-        below: Option<BlockRef>,
+        full: Option<BlockRef>,
         entry: Entry,
     ) -> Result<(), CoordinatorError> {
-        let units_log2 = below.map_or(0, |below| (below.units_log2 + 1).min(UNITS_LOG2_MAX));
+        let units_log2 = units_log2_after(full);
         let at = BlockRef { unit: self.take_units(1 << units_log2)?, units_log2 };
         let view = self.image.view();
-        let (next, skip) = match below {
-            Some(below) => {
-                let block = Block::open(view, below)?;
-                (Some((below, block.depth())), Some(self.skip_from(&block)?))
-            }
-            None => (None, None),
-        };
-        let block = Block::open(view, at)?;
-        for (word, value) in block.head().into_iter().zip(Block::head_words(next, skip)) {
-            word.store(value, Ordering::Relaxed);
-        }
-        for (word, value) in block.entry_words(0).into_iter().zip(entry.to_words()) {
-            word.store(value, Ordering::Relaxed);
-        }
+        fill_new_block(view, at, full, entry)?;
         // Pairs with the fence in Block::open: who sees the head sees the block.
         view.columns(concept)?[head].store(at.encode(), Ordering::Release);
         self.count_entry(concept, head)
-    }
-
-    /// Where a block on top of `below` skips to: as for records, see
-    /// [`sutra_layout::record::skip_of`].
-    fn skip_from(&self, below: &Block<'_>) -> Result<BlockRef, CoordinatorError> {
-        let view = self.image.view();
-        let Some(jump) = below.skip()? else {
-            return Ok(below.at);
-        };
-        let jump_block = Block::open(view, jump)?;
-        let Some(further) = jump_block.skip()? else {
-            return Ok(below.at);
-        };
-        let further_depth = Block::open(view, further)?.depth();
-        let is_equal = below.depth().wrapping_sub(jump_block.depth())
-            == jump_block.depth().wrapping_sub(further_depth);
-        Ok(if is_equal { further } else { below.at })
     }
 
     /// Gives out `count` units in a row that were never given out before.

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use sutra_layout::adjacency::{Block, BlockRef, Entry};
+use sutra_layout::adjacency::{
+    Block, BlockRef, Entry, UNITS_LOG2_MAX, fill_new_block, units_log2_after,
+};
 use sutra_layout::blob::{BlobHead, blob_space};
 use sutra_layout::checksum::{edge_hash, id_hash};
 use sutra_layout::column::{IN_HEAD, NEWEST, OUT_HEAD};
@@ -188,27 +190,25 @@ pub fn ends(edge: u32) -> (u32, u32) {
     (edge % 3, 3 + edge % (CONCEPTS - 3))
 }
 
-/// Appends an entry to the newest block, or puts a new one of one unit on top, which skips nothing.
+/// Appends an entry. Lists in are small blocks; lists out are chains from the beginning, whose
+/// blocks are taken for full at six entries: as many pointers as a file of this size can have.
 fn append(view: &View, units: &mut u64, concept: u32, head: usize, edge: u32, neighbor: u32) {
     let word = &view.columns(concept).unwrap()[head];
     let newest = BlockRef::decode(word.load(Ordering::Relaxed));
     let entry = Entry { neighbor, edge, ended: 0, edge_type: 16, confidence: 65535 };
-    let mut at = newest;
-    if newest.is_none_or(|at| Block::open(view, at).unwrap().count() == 3) {
-        let block = BlockRef { unit: *units, units_log2: 0 };
-        *units += 1;
-        let next = newest.map(|next| (next, Block::open(view, next).unwrap().depth()));
-        let words = Block::head_words(next, newest);
-        let places = Block::open(view, block).unwrap().head();
-        places[0].store(words[0], Ordering::Relaxed);
-        places[1].store(words[1], Ordering::Relaxed);
-        word.store(block.encode(), Ordering::Release);
-        at = Some(block);
+    let newest_block = newest.map(|at| Block::open(view, at).unwrap());
+    let capacity = if head == OUT_HEAD { 6 } else { 4 };
+    if let Some(block) = newest_block.filter(|block| block.count() < capacity) {
+        let places = block.entry_words(block.count());
+        places[1].store(entry.to_words()[1], Ordering::Relaxed);
+        places[0].store(entry.to_words()[0], Ordering::Release);
+        return;
     }
-    let block = Block::open(view, at.unwrap()).unwrap();
-    let places = block.entry_words(block.count());
-    places[1].store(entry.to_words()[1], Ordering::Relaxed);
-    places[0].store(entry.to_words()[0], Ordering::Release);
+    let units_log2 = if head == OUT_HEAD { UNITS_LOG2_MAX } else { units_log2_after(newest) };
+    let at = BlockRef { unit: *units, units_log2 };
+    *units += 1 << units_log2;
+    fill_new_block(view, at, newest, entry).unwrap();
+    word.store(at.encode(), Ordering::Release);
 }
 
 fn concept_hash(concept: u32) -> u64 {

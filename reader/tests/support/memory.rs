@@ -5,7 +5,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sutra_layout::adjacency::{Block, BlockRef, Entry, find_entry, quantize};
+use sutra_layout::adjacency::{
+    Block, BlockRef, Entry, fill_new_block, find_entry, quantize, units_log2_after,
+};
 use sutra_layout::edge::EdgeRecord;
 use sutra_layout::geometry::{HEADER_SIZE, Region, Shape};
 use sutra_layout::index::{INDEX, IndexMemory, IndexSpace};
@@ -85,35 +87,16 @@ impl Memory {
             first.store(words[0], Ordering::Release);
             return;
         }
-        let units_log2 = newest.map_or(0, |block| (block.at.units_log2 + 1).min(6));
+        let full = newest.map(|block| block.at);
+        let units_log2 = units_log2_after(full);
         let shape = Shape::fixed(Region::ADJACENCY).unwrap();
         let count = 1 << units_log2;
         let unit = shape.fit(self.adjacency_end.get(), count).unwrap();
         self.adjacency_end.set(unit + count);
         self.place(Region::ADJACENCY, unit, count);
         let at = BlockRef { unit, units_log2 };
-        let block = Block::open(&self.view, at).unwrap();
-        let next = newest.map(|block| (block.at, block.depth()));
-        let head_words = Block::head_words(next, newest.map(|below| self.skip_from(below)));
-        for (word, value) in block.head().into_iter().zip(head_words) {
-            word.store(value, Ordering::Relaxed);
-        }
-        let [first, second] = block.entry_words(0);
-        second.store(words[1], Ordering::Relaxed);
-        first.store(words[0], Ordering::Relaxed);
+        fill_new_block(&self.view, at, full, entry).unwrap();
         head.store(at.encode(), Ordering::Release);
-    }
-
-    /// Where a block on top of `below` skips to: as for records.
-    fn skip_from(&self, below: Block<'_>) -> BlockRef {
-        let open = |at| Block::open(&self.view, at).unwrap();
-        let further = || {
-            let jump = open(below.skip().unwrap()?);
-            let further = open(jump.skip().unwrap()?);
-            let is_equal = below.depth() - jump.depth() == jump.depth() - further.depth();
-            is_equal.then_some(further.at)
-        };
-        further().unwrap_or(below.at)
     }
 
     /// Marks the entries of edge `ended` as ended by edge `by`.

@@ -120,7 +120,8 @@ fn edge_versions(snapshot: &Snapshot, ledger: &Ledger) -> Verified<BTreeMap<Edge
                 return Err(format!("{} has {neighbor:?}", ledger.name(*source)));
             };
             let key = (*source, *target, kind);
-            if versions.insert(key, neighbor.weight as u32).is_some() {
+            let weight = snapshot.association(neighbor.edge).map_err(said)?.weight();
+            if versions.insert(key, weight as u32).is_some() {
                 return Err(format!("{} is listed twice", edge_name(ledger, key)));
             }
         }

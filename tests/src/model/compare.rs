@@ -83,7 +83,8 @@ impl Model {
                 age: edge.age,
             };
             same("an association", &stored, edge)?;
-            same("a neighbor's weight", found.weight, edge.weight)?;
+            let difference = (found.confidence - edge.confidence).abs();
+            same("a neighbor's confidence", difference <= 1.0 / 65_535.0, true)?;
         }
         Ok(())
     }

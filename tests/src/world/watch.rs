@@ -157,7 +157,8 @@ impl Watch {
         if link.ordinal != target.ordinal() {
             return Err(format!("{name} is linked to {link:?}"));
         }
-        self.not_back_of(&format!("the link of {name}"), link.weight as u32)
+        let weight = snapshot.association(link.edge).map_err(said)?.weight();
+        self.not_back_of(&format!("the link of {name}"), weight as u32)
     }
 
     /// A snapshot held since some looks ago still says what it said.
