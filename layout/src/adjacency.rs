@@ -189,7 +189,7 @@ impl<'a> Block<'a> {
     }
 
     /// How many blocks are older than this one.
-    fn depth(&self) -> u32 {
+    pub fn depth(&self) -> u32 {
         let bits = |word: &AtomicU64| (word.load(Ordering::Relaxed) >> 56) as u32;
         self.head.iter().rev().fold(0, |depth, word| depth << 8 | bits(word))
     }
