@@ -127,8 +127,7 @@ impl Target {
     pub(crate) fn set_vector(&mut self, graph: &Graph<'_>, vector: &[f32]) {
         self.row.clear();
         self.row.extend_from_slice(vector);
-        let square: f64 = vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
-        let inverse_norm = if square > 0.0 { (1.0 / square.sqrt()) as f32 } else { 0.0 };
+        let inverse_norm = crate::search::inverse_norm_of(vector);
         let mut code = std::mem::take(&mut self.scratch);
         let head = encode(graph, 0, vector.iter().copied(), inverse_norm, &mut code);
         self.set_code(graph, &head, &code);

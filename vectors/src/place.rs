@@ -40,9 +40,11 @@ impl<'v> Table<'v> {
         };
         for extent in 0..EXTENTS_MAX {
             let word = view.header_word(directory::word_offset(region, extent));
-            let word = word.load(Ordering::Relaxed);
-            let Some(offset) = directory::decode(region, extent, word)? else { break };
+            if word.load(Ordering::Relaxed) == 0 {
+                break;
+            }
             let (first, count) = (shape.extent_start(extent), shape.extent_count(extent));
+            let offset = view.locate(region, shape, first)?;
             // Asking for what is needed lets the map notice that the file has grown.
             let needed_here = needed.saturating_sub(first).min(count);
             if needed_here > 0 && view.map().words(offset, needed_here * shape.stride / 8).is_none()

@@ -41,8 +41,10 @@ impl Candidate {
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
+    /// The candidates, up to `count`.
     candidates: Vec<Candidate>,
-    /// Candidates that count.
+    count: usize,
+    /// Candidates that are no bridges.
     counted: usize,
     /// How many of those are kept.
     capacity: usize,
@@ -59,11 +61,20 @@ const BRIDGES_PER_CANDIDATE: usize = 8;
 impl Pool {
     /// Empties it, and keeps so many candidates from now on.
     pub(crate) fn reset(&mut self, capacity: usize) {
-        self.candidates.clear();
+        self.count = 0;
         self.counted = 0;
         self.capacity = capacity.max(1);
         self.next = 0;
         self.bound = u64::MAX;
+        if self.candidates.len() < self.capacity + 1 {
+            self.grow();
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let room = (self.count + 1).max(self.capacity + 1).max(128).next_power_of_two();
+        self.candidates.resize(room, Candidate(0));
     }
 
     /// Whether a candidate is good enough.
@@ -72,66 +83,86 @@ impl Pool {
         candidate.0 < self.bound
     }
 
-    /// Takes a candidate that is good enough.
+    /// Takes a candidate that is good enough, and says whether its links are followed next, as far
+    /// as is known.
     #[inline(always)]
-    pub(crate) fn insert(&mut self, candidate: Candidate, is_bridge: bool) {
-        let candidate = Candidate(candidate.0 | if is_bridge { BRIDGE } else { 0 });
-        let at = self.candidates.partition_point(|other| other.0 < candidate.0);
-        self.candidates.insert(at, candidate);
+    pub(crate) fn insert(&mut self, candidate: Candidate, is_bridge: bool) -> bool {
+        if self.count == self.candidates.len() {
+            self.grow();
+        }
+        let mark = if is_bridge { BRIDGE } else { 0 };
+        let candidate = Candidate(candidate.0 & !(BRIDGE | FOLLOWED) | mark);
+        // Counting all is done by vectors, and faster than searching.
+        let kept = &self.candidates[..self.count];
+        let at = kept.iter().map(|other| usize::from(other.0 < candidate.0)).sum::<usize>();
+        self.candidates.copy_within(at..self.count, at + 1);
+        self.candidates[at] = candidate;
+        self.count += 1;
         self.counted += usize::from(!is_bridge);
+        let is_next = at <= self.next;
         self.next = self.next.min(at);
-        self.trim();
+        if self.counted >= self.capacity
+            || self.count - self.counted > BRIDGES_PER_CANDIDATE * self.capacity
+        {
+            self.trim();
+        }
+        is_next
     }
 
     #[inline(always)]
     fn trim(&mut self) {
-        while self.counted > self.capacity {
-            let last = self.candidates.pop();
-            self.counted -= usize::from(last.is_some_and(|last| !last.is_bridge()));
+        let is_full = |pool: &Pool| {
+            pool.counted > pool.capacity
+                || pool.count - pool.counted > BRIDGES_PER_CANDIDATE * pool.capacity
+        };
+        while is_full(self) {
+            self.drop_last();
         }
-        if self.candidates.len() - self.counted > BRIDGES_PER_CANDIDATE * self.capacity {
-            let last = self.candidates.pop();
-            self.counted -= usize::from(last.is_some_and(|last| !last.is_bridge()));
-            self.bound = self.candidates.last().map_or(u64::MAX, |last| last.0);
+        // Bridges behind the last one that counts lead nowhere better.
+        while self.counted == self.capacity && self.candidates[self.count - 1].is_bridge() {
+            self.drop_last();
         }
-        if self.counted == self.capacity {
-            // Bridges behind the last one that counts lead nowhere better.
-            while self.candidates.last().is_some_and(|last| last.is_bridge()) {
-                self.candidates.pop();
-            }
-            self.bound = self.candidates.last().map_or(u64::MAX, |last| last.0);
-        }
+        self.bound = self.candidates[self.count - 1].0;
+    }
+
+    #[inline(always)]
+    fn drop_last(&mut self) {
+        self.count -= 1;
+        self.counted -= usize::from(!self.candidates[self.count].is_bridge());
     }
 
     /// The nearest candidate whose links were not followed yet; they count as followed from now on.
     #[inline(always)]
     pub(crate) fn follow_next(&mut self) -> Option<Candidate> {
-        while let Some(candidate) = self.candidates.get_mut(self.next) {
-            self.next += 1;
-            if candidate.0 & FOLLOWED == 0 {
-                candidate.0 |= FOLLOWED;
-                return Some(*candidate);
-            }
-        }
-        None
+        let candidate = self.peek_next()?;
+        self.candidates[self.next].0 |= FOLLOWED;
+        self.next += 1;
+        Some(candidate)
     }
 
     /// The candidate that [`Pool::follow_next`] gives next, unless a nearer one comes.
     #[inline(always)]
-    pub(crate) fn peek_next(&self) -> Option<Candidate> {
-        let rest = self.candidates.get(self.next..)?;
-        rest.iter().find(|candidate| candidate.0 & FOLLOWED == 0).copied()
+    pub(crate) fn peek_next(&mut self) -> Option<Candidate> {
+        while self.next < self.count {
+            let candidate = self.candidates[self.next];
+            if candidate.0 & FOLLOWED == 0 {
+                return Some(candidate);
+            }
+            self.next += 1;
+        }
+        None
     }
 
     /// The candidates that count, nearest first.
     #[inline(always)]
     pub(crate) fn counted(&self) -> impl Iterator<Item = Candidate> + '_ {
-        self.candidates.iter().copied().filter(|candidate| !candidate.is_bridge())
+        self.all().filter(|candidate| !candidate.is_bridge())
     }
 
     /// All candidates, nearest first.
+    #[inline(always)]
     pub(crate) fn all(&self) -> impl Iterator<Item = Candidate> + '_ {
-        self.candidates.iter().copied()
+        self.candidates[..self.count].iter().copied()
     }
 
     /// Bytes that it keeps.
@@ -155,6 +186,21 @@ mod tests {
             assert_eq!(candidate.row(), 12345);
             let found = candidate.distance();
             assert!(found == distance || (found - distance).abs() <= distance.abs() * 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_candidate_of_one_pool_is_followed_again_in_the_next() {
+        let mut pool = Pool::default();
+        pool.reset(4);
+        pool.insert(Candidate::new(1.0, 7), false);
+        let followed = pool.follow_next().unwrap();
+        assert_eq!(pool.follow_next(), None);
+        let of_before = pool.all().next().unwrap();
+        for candidate in [followed, of_before] {
+            pool.reset(4);
+            pool.insert(candidate, false);
+            assert_eq!(pool.follow_next().map(Candidate::row), Some(7));
         }
     }
 

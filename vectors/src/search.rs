@@ -289,6 +289,14 @@ impl Scratch {
 /// 1 over the Euclidean norm, computed in 64 bits, where the square of no f32 overflows or vanishes;
 /// 0 for a vector of zeros.
 pub fn inverse_norm_of(vector: &[f32]) -> f32 {
-    let square: f64 = vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+    let mut squares = [0.0f64; 8];
+    let (lanes, rest) = vector.as_chunks::<8>();
+    for lane in lanes {
+        for (square, x) in squares.iter_mut().zip(lane) {
+            *square += f64::from(*x) * f64::from(*x);
+        }
+    }
+    let rest: f64 = rest.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+    let square = squares.iter().sum::<f64>() + rest;
     if square > 0.0 { (1.0 / square.sqrt()) as f32 } else { 0.0 }
 }

@@ -25,8 +25,8 @@ pub(crate) struct Walk {
     pub(crate) target: Target,
     pub(crate) pool: Pool,
     pub(crate) visited: Visited,
-    /// Rows linked from the candidate in hand that are seen for the first time.
-    fresh: Vec<u32>,
+    /// Rows linked from the row in hand.
+    linked: Vec<u32>,
 }
 
 /// The distance of a node from the target.
@@ -63,17 +63,17 @@ impl Walk {
         for level in (bottom.max(1)..=top).rev() {
             for _ in 0..GREEDY_STEPS_MAX {
                 let links = links_on(graph, best.row(), level);
-                self.fresh.clear();
+                self.linked.clear();
                 for link in links.unwrap_or_default() {
                     let Some(row) = link.load(Ordering::Relaxed).checked_sub(1) else { continue };
                     if u64::from(row) < graph.end() && level_of(row, graph.m()) >= level {
                         graph.prefetch_for_distance(row);
-                        self.fresh.push(row);
+                        self.linked.push(row);
                     }
                 }
                 fence(Ordering::Acquire); // the nodes of the rows are seen as they were linked
                 let before = best;
-                for &row in &self.fresh {
+                for &row in &self.linked {
                     let Some(node) = graph.node(row) else { continue };
                     let found = distance(kernel, graph, &self.target, row, node);
                     best = best.min(Candidate::new(found, row));
@@ -98,65 +98,56 @@ impl Walk {
         mut counts: impl FnMut(u32, Node<'_>) -> Result<bool, E>,
     ) -> Result<(), E> {
         while let Some(nearest) = self.pool.follow_next() {
-            self.gather(graph, nearest.row(), level);
+            let links = links_on(graph, nearest.row(), level).unwrap_or_default();
+            let fresh = self.visited.insert_linked(links);
+            fence(Ordering::Acquire); // the nodes of the rows are seen as they were linked
             if let Some(next) = self.pool.peek_next() {
                 graph.prefetch_links(next.row());
             }
-            for &row in self.fresh.iter().take(PREFETCH_AHEAD) {
+            let rows = &self.visited.rows()[fresh];
+            for &row in rows.iter().take(PREFETCH_AHEAD) {
                 graph.prefetch_for_distance(row);
             }
-            for at in 0..self.fresh.len() {
-                if let Some(ahead) = self.fresh.get(at + PREFETCH_AHEAD) {
+            for at in 0..rows.len() {
+                if let Some(ahead) = rows.get(at + PREFETCH_AHEAD) {
                     graph.prefetch_for_distance(*ahead);
                 }
-                let row = self.fresh[at];
+                let row = rows[at];
                 let Some(node) = graph.node(row) else { continue };
                 let found = distance(kernel, graph, &self.target, row, node);
                 let candidate = Candidate::new(found, row);
                 if self.pool.takes(candidate) {
                     let counts = counts(row, node)?;
-                    self.pool.insert(candidate, !counts);
+                    if self.pool.insert(candidate, !counts) {
+                        graph.prefetch_links(row);
+                    }
                 }
             }
         }
         Ok(())
     }
 
-    /// Puts the rows that are linked from `row` and seen for the first time into `fresh`.
-    #[inline(always)]
-    fn gather(&mut self, graph: &Graph<'_>, row: u32, level: u32) {
-        self.fresh.clear();
-        let links = match level {
-            0 => graph.node(row).map(Node::links),
-            _ => links_on(graph, row, level),
-        };
-        for link in links.unwrap_or_default() {
-            let Some(row) = link.load(Ordering::Relaxed).checked_sub(1) else { continue };
-            let is_there = level == 0 || level_of(row, graph.m()) >= level;
-            if is_there && self.visited.insert(row) {
-                self.fresh.push(row);
-            }
-        }
-        fence(Ordering::Acquire); // the nodes of the rows are seen as they were linked
-    }
-
     /// Bytes that it keeps.
     pub(crate) fn memory(&self) -> usize {
         self.pool.memory()
             + self.visited.memory()
-            + self.fresh.capacity() * 4
+            + self.linked.capacity() * 4
             + self.target.code.capacity()
             + self.target.row.capacity() * 4
     }
 }
 
-/// A node's links on an upper level; `None` if there are none.
+/// A node's links on a level; `None` if it has none there.
 #[inline(always)]
 pub(crate) fn links_on<'v>(graph: &Graph<'v>, row: u32, level: u32) -> Option<&'v [AtomicU32]> {
-    let first = graph.node(row)?.levels().checked_sub(1)?;
-    fence(Ordering::Acquire); // the units are seen as they were when the node got them
+    let node = graph.node(row)?;
+    if level == 0 {
+        return Some(node.links());
+    }
     if level > level_of(row, graph.m()) {
         return None;
     }
+    let first = node.levels().checked_sub(1)?;
+    fence(Ordering::Acquire); // the units are seen as they were when the node got them
     graph.upper_links(first, level)
 }

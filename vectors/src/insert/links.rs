@@ -100,15 +100,6 @@ impl InDegrees {
     }
 }
 
-/// A node's links on any level.
-#[inline(always)]
-pub(super) fn of<'v>(graph: &Graph<'v>, row: u32, level: u32) -> Option<&'v [AtomicU32]> {
-    match level {
-        0 => graph.node(row).map(Node::links),
-        _ => links_on(graph, row, level),
-    }
-}
-
 /// Whether a list leads to a row.
 #[inline(always)]
 pub(super) fn leads_to(list: &[AtomicU32], row: u32) -> bool {
@@ -216,7 +207,7 @@ pub(super) fn force_link(
     in_degrees: &mut InDegrees,
 ) -> bool {
     for other in chosen {
-        let Some(list) = of(graph, other.row(), 0) else { continue };
+        let Some(list) = links_on(graph, other.row(), 0) else { continue };
         let linked_most = list.iter().max_by_key(|link| {
             let other = link.load(Ordering::Relaxed).checked_sub(1);
             other.map_or(u16::MAX, |other| in_degrees.of(other))

@@ -8,6 +8,7 @@ use crate::census::Reached;
 use crate::graph::Graph;
 use crate::kernel::{self, Kernel, Work};
 use crate::pool::Candidate;
+use crate::walk::links_on;
 
 /// How often strays are looked for: attaching them may strand others.
 const ROUNDS_MAX: usize = 8;
@@ -76,7 +77,7 @@ impl Work for Reattach<'_> {
             .filter(|other| other.row() != row && reached.contains(other.row()))
             .collect();
         let is_linked = near.iter().any(|other| {
-            links::of(graph, other.row(), 0).is_some_and(|list| links::leads_to(list, row))
+            links_on(graph, other.row(), 0).is_some_and(|list| links::leads_to(list, row))
         });
         Ok(is_linked || links::force_link(graph, &near, row, &mut inserter.in_degrees))
     }

@@ -21,7 +21,7 @@ use crate::graph::{Graph, Node, units_per_level};
 use crate::kernel::{self, Kernel, Work};
 use crate::level::level_of;
 use crate::pool::Candidate;
-use crate::walk::Walk;
+use crate::walk::{Walk, links_on};
 use links::InDegrees;
 pub use mend::Mended;
 
@@ -223,12 +223,12 @@ impl Inserter {
         let nearest = room.candidates.first().copied().unwrap_or(start);
         let limit = if level == 0 { 2 * graph.m() } else { graph.m() };
         select::select(kernel, graph, &room.candidates, limit, &mut room.pair, &mut room.chosen);
-        let Some(own) = links::of(graph, row, level) else { return Ok(nearest) };
+        let Some(own) = links_on(graph, row, level) else { return Ok(nearest) };
         self.in_degrees.replace(own, &room.chosen, level);
         fence(Ordering::Release); // who sees a link to the row sees its own ones
         let mut is_linked = false;
         for other in &room.chosen {
-            let Some(list) = links::of(graph, other.row(), level) else { continue };
+            let Some(list) = links_on(graph, other.row(), level) else { continue };
             is_linked |= links::link_back(
                 kernel,
                 graph,
