@@ -113,6 +113,11 @@ impl Coordinator {
         Ok(Restart { killed_at, gone, serving: killed_at.elapsed() })
     }
 
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Nanoseconds that its threads have run, in all.
     pub fn cpu_ns(&self) -> anyhow::Result<u64> {
         let mut sum = 0;

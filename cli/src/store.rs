@@ -145,6 +145,8 @@ fn exit_of(code: ErrorCode) -> Exit {
         | ErrorCode::Poisoned
         | ErrorCode::ReadOnly
         | ErrorCode::LimitReached
+        | ErrorCode::NotAllowed
+        | ErrorCode::TooSlow
         | ErrorCode::Internal => Exit::Store,
         _ => Exit::Usage,
     }

@@ -10,7 +10,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -107,7 +107,7 @@ pub fn bind(path: impl AsRef<Path>, mode: u32) -> io::Result<UnixListener> {
     let socket = stream_socket()?;
     rustix::net::bind(&socket, &address)?;
     // Until it listens, connecting is refused, so nobody gets in under the umask's mode.
-    let ready = rustix::fs::chmod(short.path.as_path(), Mode::from_raw_mode(mode & 0o7777))
+    let ready = set_mode(&short.path, Mode::from_raw_mode(mode & 0o7777))
         .and_then(|()| rustix::net::listen(&socket, BACKLOG));
     if let Err(error) = ready {
         // What is at the path is what was bound above; left there it would look like a stale one.
@@ -115,6 +115,17 @@ pub fn bind(path: impl AsRef<Path>, mode: u32) -> io::Result<UnixListener> {
         return Err(error.into());
     }
     Ok(UnixListener::from(socket))
+}
+
+/// Sets the mode of the socket at `path`, and of nothing that somebody put there in its place.
+fn set_mode(path: &Path, mode: Mode) -> rustix::io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let socket = rustix::fs::open(path, flags, Mode::empty())?;
+    if FileType::from_raw_mode(rustix::fs::fstat(&socket)?.st_mode) != FileType::Socket {
+        return Err(rustix::io::Errno::NOTSOCK);
+    }
+    // A descriptor of this kind has no fchmod; the path of the descriptor leads to its file alone.
+    rustix::fs::chmod(format!("/proc/self/fd/{}", socket.as_raw_fd()), mode)
 }
 
 /// The name of the socket in a store's directory.
@@ -177,6 +188,19 @@ mod tests {
         std::fs::write(&path, b"kept").unwrap();
         assert_eq!(bind(&path, 0o660).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         assert_eq!(std::fs::read(&path).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn the_mode_is_set_of_a_socket_alone_and_through_no_link() {
+        let root = tempfile::tempdir().unwrap();
+        let (file, link) = (root.path().join("file"), root.path().join("link"));
+        std::fs::write(&file, b"").unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        for path in [&file, &link] {
+            assert_eq!(set_mode(path, Mode::from_raw_mode(0o666)), Err(rustix::io::Errno::NOTSOCK));
+        }
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o7777, 0o600);
     }
 
     #[test]

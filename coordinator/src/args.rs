@@ -25,6 +25,9 @@ pub const VECTOR_DIMENSION: &str = "SUTRA_VECTOR_DIMENSION";
 pub const RECONCILE_INTERVAL_MS: &str = "SUTRA_RECONCILE_INTERVAL_MS";
 /// New records between checkpoints.
 pub const MEMORY_THRESHOLD: &str = "SUTRA_MEMORY_THRESHOLD";
+const ALLOW_UID: &str = "SUTRA_ALLOW_UID";
+const ALLOW_GID: &str = "SUTRA_ALLOW_GID";
+const CLIENT_MEMORY_MIB: &str = "SUTRA_CLIENT_MEMORY_MIB";
 
 /// A minute between publications is a store that looks frozen.
 const RECONCILE_INTERVAL_MS_MAX: u64 = 60_000;
@@ -95,6 +98,27 @@ pub struct ServeArgs {
     /// How the graph of vectors is built, in a store that has none yet
     #[command(flatten)]
     pub graph: GraphArgs,
+
+    /// Serve this user, by number; may be given again
+    ///
+    /// Where users or groups are named, only they may write, and the user that serves the store.
+    /// Where none are, the permissions of the socket decide.
+    #[arg(long, value_name = "UID", env = ALLOW_UID, value_delimiter = ',')]
+    pub allow_uid: Vec<u32>,
+
+    /// Serve the members of this group, by number; may be given again
+    #[arg(long, value_name = "GID", env = ALLOW_GID, value_delimiter = ',')]
+    pub allow_gid: Vec<u32>,
+
+    /// What all clients together may keep in memory, in MiB; above it the greedy ones wait
+    #[arg(
+        long,
+        value_name = "MIB",
+        default_value_t = 256,
+        env = CLIENT_MEMORY_MIB,
+        value_parser = clap::value_parser!(u32).range(16..=65_536)
+    )]
+    pub client_memory_mib: u32,
 }
 
 /// How the graph of a vector space is built and searched.
@@ -187,6 +211,9 @@ impl ServeArgs {
         options.sync = self.sync;
         options.memory_threshold = self.memory_threshold;
         options.graph = self.graph.settings();
+        options.allow_uids = self.allow_uid;
+        options.allow_gids = self.allow_gid;
+        options.client_memory_size = (self.client_memory_mib as usize) << 20;
         options
     }
 }
@@ -310,6 +337,14 @@ mod tests {
             "30",
             "--quantization",
             "none",
+            "--allow-uid",
+            "1000",
+            "--allow-uid",
+            "1001,1002",
+            "--allow-gid",
+            "100",
+            "--client-memory-mib",
+            "64",
         ])
         .unwrap();
         assert_eq!(options.store, PathBuf::from("knowledge"));
@@ -327,6 +362,9 @@ mod tests {
             quantization: Quantization::None,
         };
         assert_eq!(options.graph, graph);
+        assert_eq!(options.allow_uids, [1000, 1001, 1002]);
+        assert_eq!(options.allow_gids, [100]);
+        assert_eq!(options.client_memory_size, 64 << 20);
     }
 
     #[test]
@@ -362,6 +400,8 @@ mod tests {
             ("--ef-construction", "0"),
             ("--ef", "4097"),
             ("--quantization", "int4"),
+            ("--allow-uid", "4294967296"),
+            ("--client-memory-mib", "15"),
         ] {
             let error = parse(&["knowledge", flag, value]).unwrap_err();
             assert!(error.contains(flag) && error.contains(value), "{error}");

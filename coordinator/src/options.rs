@@ -46,6 +46,12 @@ pub struct Options {
     /// Bytes of the log's first segment; later ones double up to 64 times that. A multiple of 4096,
     /// at least 8192.
     pub log_segment_size: u64,
+    /// Users that may write; if these and the groups are empty, the mode of the socket decides.
+    pub allow_uids: Vec<u32>,
+    /// Groups whose members may write.
+    pub allow_gids: Vec<u32>,
+    /// Bytes that all clients together may have in memory: unfinished frames and answers not taken.
+    pub client_memory_size: usize,
 }
 
 impl Options {
@@ -65,6 +71,9 @@ impl Options {
             graph: GraphSettings::default(),
             program: "sutra-coordinator".to_owned(),
             log_segment_size: 1 << 20,
+            allow_uids: Vec::new(),
+            allow_gids: Vec::new(),
+            client_memory_size: 256 << 20,
         }
     }
 

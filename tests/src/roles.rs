@@ -31,6 +31,7 @@ pub fn coordinate(options: &Options) -> Vec<OsString> {
         options.memory_threshold,
         options.checkpoint_log_size,
         options.log_segment_size,
+        options.client_memory_size as u64,
     ];
     let mut arguments =
         vec!["coordinate".into(), options.store.clone().into_os_string(), sync.into()];
@@ -89,10 +90,17 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
 fn coordinator(store: &str, sync: &str, numbers: &[&str]) -> Result<()> {
     let numbers: Vec<u64> =
         numbers.iter().map(|number| number.parse()).collect::<Result<_, _>>()?;
-    let [dimension, metric, reconcile_us, memory_threshold, checkpoint_log_size, log_segment_size] =
-        numbers[..]
+    let [
+        dimension,
+        metric,
+        reconcile_us,
+        memory_threshold,
+        checkpoint_log_size,
+        log_segment_size,
+        client_memory_size,
+    ] = numbers[..]
     else {
-        bail!("a coordinator takes six numbers, not {}", numbers.len());
+        bail!("a coordinator takes seven numbers, not {}", numbers.len());
     };
     let mut options = Options::new(store);
     options.vector_dimension = u32::try_from(dimension).ok().filter(|n| *n > 0);
@@ -106,6 +114,7 @@ fn coordinator(store: &str, sync: &str, numbers: &[&str]) -> Result<()> {
     options.memory_threshold = memory_threshold;
     options.checkpoint_log_size = checkpoint_log_size;
     options.log_segment_size = log_segment_size;
+    options.client_memory_size = client_memory_size as usize;
     options.program = "sutra-test-host".to_owned();
     Ok(sutra_coordinator::run(options)?)
 }

@@ -1,6 +1,7 @@
 //! The suites: each makes what it needs, and writes its figures on the board.
 
 mod durable;
+mod hostile;
 mod mixed;
 mod open;
 mod place;
@@ -32,6 +33,8 @@ pub enum Suite {
     Mixed,
     /// Serving again after kill -9
     Recovery,
+    /// A good client's writes beside bad clients of each kind
+    Hostile,
     /// All of them
     All,
 }
@@ -45,6 +48,9 @@ pub fn run(suite: Suite, settings: &Settings, board: &mut Board) -> anyhow::Resu
     let place = Place::new(settings)?;
     if is_wanted(Suite::Writes) {
         writes::run(&place, board)?;
+    }
+    if is_wanted(Suite::Hostile) {
+        hostile::run(&place, board)?;
     }
     if [Suite::Reads, Suite::Open, Suite::Mixed, Suite::Recovery].into_iter().any(is_wanted) {
         let mut stores = place.load()?;

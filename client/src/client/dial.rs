@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sutra_layout::sys::fork::Kept;
 
 use super::connection::{Broken, Connection};
-use super::link::{Link, disconnected, is_farewell};
+use super::link::{Link, disconnected, is_passing};
 use crate::error::ClientError;
 use crate::protocol::{ErrorCode, Hello, HelloReply, PROTOCOL_VERSION, ProtocolError, Reply};
 use crate::socket;
@@ -53,7 +53,7 @@ impl Link {
             // At first it is an answer; later a coordinator is expected to come back.
             ClientError::NotRunning { .. } => self.hello.is_some() || self.options.dialer.is_some(),
             ClientError::Disconnected { code: ErrorCode::LimitReached, .. } => self.hello.is_some(),
-            ClientError::Disconnected { code, .. } => is_farewell(*code),
+            ClientError::Disconnected { code, .. } => is_passing(*code),
             ClientError::Lost { .. } => true,
             _ => false,
         }

@@ -247,7 +247,7 @@ impl Link {
     fn file(&mut self, request_id: u64, reply: Reply) -> Result<(), ClientError> {
         match reply {
             Reply::Error(error) => {
-                if !is_farewell(error.code) {
+                if !is_passing(error.code) {
                     self.lose();
                     return Err(disconnected(error));
                 }
@@ -317,6 +317,12 @@ pub(super) fn disconnected(error: ErrorReply) -> ClientError {
 /// as poisoned was kept, only the next coordinator can say.
 pub(super) fn is_farewell(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::Stopping | ErrorCode::Poisoned)
+}
+
+/// Codes that end a connection after which another may well be of use: the coordinator goes, or
+/// could not keep up with all that its clients hold, or this process was stopped inside a frame.
+pub(super) fn is_passing(code: ErrorCode) -> bool {
+    is_farewell(code) || matches!(code, ErrorCode::LimitReached | ErrorCode::TooSlow)
 }
 
 /// A random uuid (version 4).

@@ -73,11 +73,17 @@ pub enum ErrorCode {
     /// What was to be made exists and is another; `detail` is its number.
     #[error("it exists already, and is another")]
     Exists = 21,
+    /// The coordinator serves other users and groups.
+    #[error("this user may not write here; ask whoever serves the store to allow it")]
+    NotAllowed = 22,
+    /// A hello, a frame or the taking of answers that took too long.
+    #[error("the connection was too slow; connect again")]
+    TooSlow = 23,
 }
 
 impl ErrorCode {
     /// Every code, by number from 1.
-    pub const ALL: [ErrorCode; 21] = [
+    pub const ALL: [ErrorCode; 23] = [
         ErrorCode::UnknownConcept,
         ErrorCode::DimensionMismatch,
         ErrorCode::InvalidVector,
@@ -99,6 +105,8 @@ impl ErrorCode {
         ErrorCode::InvalidNumber,
         ErrorCode::UnknownAssociation,
         ErrorCode::Exists,
+        ErrorCode::NotAllowed,
+        ErrorCode::TooSlow,
     ];
 
     /// The number that crosses the socket.

@@ -249,3 +249,28 @@ fn nothing_is_sent_again_to_another_store() {
     }
     server.join().unwrap();
 }
+
+#[test]
+fn a_client_that_was_closed_for_its_slowness_connects_again_and_goes_on() {
+    for code in [ErrorCode::TooSlow, ErrorCode::LimitReached] {
+        let store = Store::new();
+        let server = store.serve(2, move |turn, mut peer| {
+            peer.greet(0);
+            let seen = peer.write();
+            match turn {
+                0 => {
+                    let message = "closed".to_owned();
+                    peer.send(|out| ErrorReply { code, message }.encode(0, out));
+                }
+                _ => {
+                    peer.applied(&seen);
+                    peer.wait_for_end();
+                }
+            }
+        });
+        let mut client = store.client();
+        assert_eq!(client.write(&batch("a"), Level::Durable).unwrap().sequence, 1);
+        drop(client);
+        server.join().unwrap();
+    }
+}

@@ -1,12 +1,12 @@
 //! Answers that wait until what they acknowledge has come far enough.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use sutra_client::protocol::reply::encode_stop_reply;
 use sutra_client::protocol::{Level, WaitReply, WriteReply};
 
-use super::connection::Connections;
+use super::connections::Connections;
 use super::poll::Token;
 
 /// How far the log and the file have come.
@@ -41,6 +41,23 @@ pub struct Asker {
     pub request_id: u64,
 }
 
+/// A reply that waits.
+#[derive(Debug)]
+struct WaitingReply {
+    lsn: u64,
+    asker: Asker,
+    reply: WriteReply,
+    /// Bytes that the client is owed.
+    size: usize,
+}
+
+/// Bytes that a reply which waits is counted as: about what it takes here, and no less than on the
+/// wire.
+fn size_of_reply(reply: &WriteReply) -> usize {
+    let errors = reply.errors.iter().map(|error| size_of_val(error) + error.message.len());
+    size_of::<WaitingReply>() + errors.sum::<usize>()
+}
+
 #[derive(Debug)]
 struct WaitingWait {
     asker: Asker,
@@ -53,24 +70,24 @@ struct WaitingWait {
 #[derive(Debug, Default)]
 pub struct Answers {
     /// By level, each ascending by LSN.
-    writes: [VecDeque<(u64, Asker, WriteReply)>; 3],
-    flushes: Vec<(u64, Asker, WriteReply)>,
+    writes: [VecDeque<WaitingReply>; 3],
+    /// Ascending by LSN, too.
+    flushes: VecDeque<WaitingReply>,
+    /// At most a few for each client.
     waits: Vec<WaitingWait>,
     stops: Vec<Asker>,
 }
 
 impl Answers {
-    /// `reply` goes out when `lsn` has reached `level`.
-    pub fn write(&mut self, asker: Asker, lsn: u64, level: Level, reply: WriteReply) {
-        let queue = &mut self.writes[level as usize];
-        // A retry may name an older entry; it waits with the newest, which costs it nothing much.
-        let lsn = queue.back().map_or(lsn, |(last, ..)| lsn.max(*last));
-        queue.push_back((lsn, asker, reply));
+    /// `reply` goes out when `lsn` has reached `level`. Gives the bytes that the client is owed.
+    pub fn write(&mut self, asker: Asker, lsn: u64, level: Level, reply: WriteReply) -> usize {
+        push(&mut self.writes[level as usize], asker, lsn, reply)
     }
 
-    /// `reply` goes out when `lsn` is durable, visible and checkpointed.
-    pub fn flush(&mut self, asker: Asker, lsn: u64, reply: WriteReply) {
-        self.flushes.push((lsn, asker, reply));
+    /// `reply` goes out when `lsn` is durable, visible and checkpointed. Gives the bytes that the
+    /// client is owed.
+    pub fn flush(&mut self, asker: Asker, lsn: u64, reply: WriteReply) -> usize {
+        push(&mut self.flushes, asker, lsn, reply)
     }
 
     /// An answer goes out when `lsn` has reached `level`, or after the timeout.
@@ -86,7 +103,7 @@ impl Answers {
 
     /// Whether somebody waits for a checkpoint of `lsn` or later.
     pub fn flush_wanted(&self, checkpoint_lsn: u64) -> bool {
-        self.flushes.iter().any(|(lsn, ..)| *lsn > checkpoint_lsn)
+        self.flushes.back().is_some_and(|waiting| waiting.lsn > checkpoint_lsn)
     }
 
     /// Whether somebody waits for a publication.
@@ -106,20 +123,20 @@ impl Answers {
     pub fn resolve(&mut self, reached: &Reached, connections: &mut Connections) {
         for level in [Level::Accepted, Level::Durable, Level::Visible] {
             let queue = &mut self.writes[level as usize];
-            while queue.front().is_some_and(|(lsn, ..)| *lsn <= reached.at(level)) {
-                let Some((_, asker, mut reply)) = queue.pop_front() else {
-                    break;
-                };
+            while let Some(waiting) = queue.pop_front_if(|waiting| waiting.lsn <= reached.at(level))
+            {
+                let WaitingReply { asker, mut reply, size, .. } = waiting;
                 reply.level_reached = level;
-                if let Some(out) = connections.out(asker.token) {
+                if let Some(out) = connections.pay(asker.token, size) {
                     reply.encode(asker.request_id, out);
                 }
             }
         }
         let flushed = reached.checkpoint_lsn.min(reached.visible_lsn);
-        for (_, asker, mut reply) in self.flushes.extract_if(.., |(lsn, ..)| *lsn <= flushed) {
+        while let Some(waiting) = self.flushes.pop_front_if(|waiting| waiting.lsn <= flushed) {
+            let WaitingReply { asker, mut reply, size, .. } = waiting;
             reply.level_reached = Level::Visible;
-            if let Some(out) = connections.out(asker.token) {
+            if let Some(out) = connections.pay(asker.token, size) {
                 reply.encode_flush(asker.request_id, out);
             }
         }
@@ -128,9 +145,17 @@ impl Answers {
             |wait: &WaitingWait| wait.lsn <= reached.at(wait.level) || wait.deadline <= now;
         for wait in self.waits.extract_if(.., |wait| is_over(wait)) {
             let lsn = reached.at(wait.level);
-            if let Some(out) = connections.out(wait.asker.token) {
+            if let Some(out) = connections.end_wait(wait.asker.token) {
                 WaitReply { timed_out: lsn < wait.lsn, lsn }.encode(wait.asker.request_id, out);
             }
+        }
+    }
+
+    /// Forgets the questions of clients that left.
+    pub fn forget(&mut self, left: Vec<Token>) {
+        if !left.is_empty() && !self.waits.is_empty() {
+            let left: HashSet<Token> = left.into_iter().collect();
+            self.waits.retain(|wait| !left.contains(&wait.asker.token));
         }
     }
 
@@ -142,4 +167,12 @@ impl Answers {
             }
         }
     }
+}
+
+fn push(queue: &mut VecDeque<WaitingReply>, asker: Asker, lsn: u64, reply: WriteReply) -> usize {
+    // A retry may name an older entry; it waits with the newest, which costs it nothing much.
+    let lsn = queue.back().map_or(lsn, |last| lsn.max(last.lsn));
+    let size = size_of_reply(&reply);
+    queue.push_back(WaitingReply { lsn, asker, reply, size });
+    size
 }

@@ -3,39 +3,110 @@
 use std::time::{Duration, Instant};
 
 use sutra_client::protocol::{
-    ErrorCode, FrameHeader, HelloReply, Level, ProtocolError, Request, Wait, Write, WriteReply,
-    WriterStats,
+    ErrorCode, FrameHeader, HelloReply, Inbox, Level, ProtocolError, Request, Wait, Write,
+    WriteReply, WriterStats,
 };
 use sutra_layout::limits::{FRAME_SIZE_MAX, OPERATIONS_PER_FRAME_MAX};
 
 use super::Server;
 use super::answers::Asker;
-use super::connection::Connection;
+use super::connection::{Connection, Obstacle};
 use super::poll::Token;
 use crate::error::CoordinatorError;
+use crate::options::SyncMode;
 use crate::reconciler::Session;
 
+/// How long all that is ready may be served before the turn's sync, answers and publication.
+const TURN_DURATION: Duration = Duration::from_millis(1);
+/// How long each is served at least, however many are ready.
+const SERVICE_DURATION_MIN: Duration = Duration::from_micros(50);
+/// A frame that took longer has kept the others waiting, if there are any.
+const OVERDRAFT_MIN: Duration = Duration::from_millis(1);
+/// Then its sender waits for them: so many times as long.
+const REST_PER_SERVICE: u32 = 2;
+
+/// How long ago somebody may have asked for something and still count as one who is kept waiting.
+const ACTIVITY_DURATION: Duration = Duration::from_millis(100);
+
+/// The last two that were served.
+#[derive(Debug, Default)]
+pub(super) struct Activity([Option<(Token, Instant)>; 2]);
+
+impl Activity {
+    fn note(&mut self, token: Token, now: Instant) {
+        if self.0[0].is_none_or(|(last, _)| last != token) {
+            self.0[1] = self.0[0];
+        }
+        self.0[0] = Some((token, now));
+    }
+
+    /// Whether somebody else than `token` was served of late.
+    fn is_shared(&self, token: Token, now: Instant) -> bool {
+        let mut others = self.0.iter().flatten().filter(|(other, _)| *other != token);
+        others.any(|(_, at)| now - *at < ACTIVITY_DURATION)
+    }
+}
+
+/// How long each of so many that are ready may be served in this turn.
+pub(super) fn service_duration(count: usize) -> Duration {
+    let count = u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+    (TURN_DURATION / count).max(SERVICE_DURATION_MIN)
+}
+
 impl Server<'_> {
-    /// Reads what has arrived on a connection, and does what it asks.
-    pub(super) fn read_connection(&mut self, token: Token) -> Result<(), CoordinatorError> {
-        let Some(mut connection) = self.connections.take(token) else {
+    /// Reads what has arrived on a connection, and does what it asks, for about so long. What is
+    /// left is for the next turn.
+    pub(super) fn read_connection(
+        &mut self,
+        token: Token,
+        duration: Duration,
+    ) -> Result<(), CoordinatorError> {
+        let Some(mut connection) = self.connections.take(token, self.turn) else {
             return Ok(());
         };
-        let is_open = connection.is_closing || connection.read();
-        let served = self.serve_frames(&mut connection);
-        if !is_open {
-            connection.close();
+        let (began, durable_lsn) = (Instant::now(), self.synced_lsn());
+        let mut served = Ok(());
+        if connection.held_back.is_some() {
+            self.connections.put_back(connection);
+            self.connections.ended(token, &mut self.poll);
+            return Ok(());
+        }
+        if connection.is_closing() {
+            self.connections.put_back(connection);
+            return Ok(());
+        }
+        let mut obstacle = self.connections.obstacle(&mut connection, began, durable_lsn);
+        if obstacle.is_none() {
+            let is_open = connection.inbox.has_next() || self.connections.read(&mut connection);
+            (obstacle, served) = self.serve_frames(&mut connection, began, duration);
+            let has_more = connection.inbox.has_next() && !connection.is_closing();
+            if !is_open && !has_more {
+                connection.close();
+            } else if has_more && obstacle.is_none() {
+                self.unfinished.push(token);
+            }
+        }
+        if let Some(obstacle) = obstacle {
+            connection.hold_back(obstacle, began);
         }
         self.connections.put_back(connection);
         served
     }
 
-    fn serve_frames(&mut self, connection: &mut Connection) -> Result<(), CoordinatorError> {
-        let mut inbox =
-            std::mem::replace(&mut connection.inbox, sutra_client::protocol::Inbox::new(0));
-        let mut made_progress = false;
+    /// Serves whole frames for about so long; what keeps the connection from being served on, and
+    /// how it went.
+    fn serve_frames(
+        &mut self,
+        connection: &mut Connection,
+        began: Instant,
+        duration: Duration,
+    ) -> (Option<Obstacle>, Result<(), CoordinatorError>) {
+        let mut inbox = std::mem::replace(&mut connection.inbox, Inbox::new(0));
+        let durable_lsn = self.synced_lsn();
+        let (mut now, mut made_progress) = (began, false);
+        let mut obstacle = None;
         let served = loop {
-            if connection.is_closing || self.is_stopping {
+            if connection.is_closing() || self.is_stopping {
                 break Ok(());
             }
             match inbox.next() {
@@ -48,10 +119,30 @@ impl Server<'_> {
                 }
                 Err(error) => refuse_connection(connection, &error),
             }
+            let before = std::mem::replace(&mut now, Instant::now());
+            self.activity.note(connection.token, now);
+            let took = now - before;
+            if took > OVERDRAFT_MIN && self.activity.is_shared(connection.token, now) {
+                connection.rest(now + REST_PER_SERVICE * took);
+            }
+            obstacle = self.connections.obstacle(connection, now, durable_lsn);
+            if obstacle.is_some() || now - began >= duration {
+                break Ok(());
+            }
         };
-        connection.inbox = inbox;
-        connection.note_frame(Instant::now(), made_progress);
-        served
+        if !connection.is_closing() {
+            connection.inbox = inbox;
+        }
+        connection.note_turn(now, made_progress);
+        (obstacle, served)
+    }
+
+    /// As far as a client must wait for a sync of what it wrote.
+    pub(super) fn synced_lsn(&self) -> u64 {
+        match self.options.sync {
+            SyncMode::Always => self.progress.durable_lsn(),
+            SyncMode::Interval(_) | SyncMode::Off => u64::MAX,
+        }
     }
 
     fn serve_frame(
@@ -81,10 +172,13 @@ impl Server<'_> {
                     last_lsn: self.reconciler.wal.written_lsn(),
                     ..WriteReply::default()
                 };
-                self.answers.flush(asker, self.reconciler.wal.written_lsn(), reply);
+                let lsn = self.reconciler.wal.written_lsn();
+                let size = self.answers.flush(asker, lsn, reply);
+                self.connections.owe(connection, size);
             }
             Request::Wait(Wait { lsn, level, timeout_ms }) => {
                 self.answers.wait(asker, lsn, level, Duration::from_millis(timeout_ms.into()));
+                connection.waits += 1;
             }
             Request::Stats => self.stats().encode(header.request_id, &mut connection.out),
             Request::Stop => {
@@ -129,7 +223,7 @@ impl Server<'_> {
         };
         reply.encode(request_id, &mut connection.out);
         // Without the pid: names stay in the store for ever, and processes come and go.
-        let author = format!("{} (uid {})", hello.author, connection.peer_uid);
+        let author = format!("{} (uid {})", hello.author, connection.peer.uid);
         connection.session = Some(Session { client_id: hello.client_id, author });
         Ok(())
     }
@@ -142,13 +236,16 @@ impl Server<'_> {
         asker: Asker,
         write: &Write<'_>,
     ) -> Result<(), CoordinatorError> {
+        let log_size = self.reconciler.wal.appended_size();
         let answer = self.reconciler.write(session, write)?;
+        connection.note_written(answer.lsn, self.reconciler.wal.appended_size() - log_size);
         self.progress.operations_written += answer.accepted;
         if answer.must_close {
             answer.reply.encode(asker.request_id, &mut connection.out);
-            connection.is_closing = true;
+            connection.close_after_sending();
         } else {
-            self.answers.write(asker, answer.lsn, write.level, answer.reply);
+            let size = self.answers.write(asker, answer.lsn, write.level, answer.reply);
+            self.connections.owe(connection, size);
         }
         Ok(())
     }

@@ -9,17 +9,22 @@
 
 mod answers;
 mod connection;
+mod connections;
+mod descriptors;
 mod frames;
 mod orders;
+mod peers;
 mod poll;
 mod settle;
 mod workers;
 
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sutra_client::protocol::{ErrorCode, ErrorReply};
 use sutra_layout::limits::CONNECTIONS_MAX;
 use sutra_layout::run_mark::RunMark;
 use sutra_layout::sys;
@@ -33,14 +38,18 @@ use crate::recovery::{self, Opened};
 use crate::store_dir::StoreDir;
 
 use answers::Answers;
-use connection::Connections;
+use connections::Connections;
 pub use orders::{HostOrders, Orders};
+use peers::{Allowed, Peer, Ration};
 use poll::{Poll, Token};
 use settle::Progress;
 use workers::Workers;
 
 /// How often the heartbeat is stored at least; readers take a writer for dead after a second.
 const BEAT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Clients taken on before those that are connected get their turn.
+const ACCEPTS_PER_TURN: usize = 16;
 
 /// Serves the store until SIGINT, SIGTERM or a client's stop.
 ///
@@ -92,6 +101,15 @@ struct Server<'a> {
     orders: Orders,
     poll: Poll,
     connections: Connections,
+    connections_max: usize,
+    allowed: Allowed,
+    refusals: Ration,
+    /// The listener is watched; not so for a moment after descriptors ran out.
+    accepts: bool,
+    /// Connections that have sent more frames than their turn was long.
+    unfinished: Vec<Token>,
+    activity: frames::Activity,
+    turn: u64,
     answers: Answers,
     reconciler: Reconciler,
     workers: Workers,
@@ -117,6 +135,8 @@ impl<'a> Server<'a> {
         );
         let (reconciler, checkpointer) =
             Reconciler::new(opened, Decider::new(options.metric, options.graph));
+        let raises = matches!(orders, Orders::System(..));
+        let connections_max = descriptors::make_room_for(CONNECTIONS_MAX, raises);
         let failed = CoordinatorError::io("the event loop could not be set up");
         let mut poll = Poll::new().map_err(failed)?;
         let watching = || CoordinatorError::io("a descriptor could not be watched");
@@ -134,7 +154,14 @@ impl<'a> Server<'a> {
             listener,
             orders,
             poll,
-            connections: Connections::default(),
+            connections: Connections::new(options.client_memory_size),
+            connections_max,
+            allowed: Allowed::new(options)?,
+            refusals: Ration::default(),
+            accepts: true,
+            unfinished: Vec::new(),
+            activity: frames::Activity::default(),
+            turn: 0,
             answers: Answers::default(),
             reconciler,
             workers,
@@ -165,13 +192,16 @@ impl<'a> Server<'a> {
 
     fn turn_until_stopped(&mut self) -> Result<(), CoordinatorError> {
         while !self.is_stopping {
+            self.turn += 1;
             let tokens = self.poll.wait(self.timeout())?;
-            for token in tokens {
+            let unfinished = std::mem::take(&mut self.unfinished);
+            let duration = frames::service_duration(tokens.len() + unfinished.len());
+            for token in tokens.into_iter().chain(unfinished) {
                 match token {
                     Token::LISTENER => self.accept(),
                     Token::ORDERS => self.take_orders(),
                     Token::WORKERS => {}
-                    token => self.read_connection(token)?,
+                    token => self.read_connection(token, duration)?,
                 }
             }
             self.settle()?;
@@ -183,8 +213,14 @@ impl<'a> Server<'a> {
 
     /// How long the loop may sleep.
     fn timeout(&self) -> Duration {
+        if !self.unfinished.is_empty() {
+            return Duration::ZERO;
+        }
         let now = Instant::now();
         let mut timeout = BEAT_INTERVAL.saturating_sub(now - self.last_beat);
+        if let Some(until) = self.connections.until_release(now) {
+            timeout = timeout.min(until);
+        }
         if let Some(until) = self.orders.until_beat(now) {
             timeout = timeout.min(until);
         }
@@ -200,6 +236,9 @@ impl<'a> Server<'a> {
             self.last_beat = now;
             self.reconciler.writer.image.beat();
             self.connections.expire(now, &mut self.poll);
+            if let Some(listener) = self.listener.as_ref().filter(|_| !self.accepts) {
+                self.accepts = self.poll.watch(listener.as_fd(), Token::LISTENER).is_ok();
+            }
         }
         self.orders.beat(now);
     }
@@ -212,32 +251,66 @@ impl<'a> Server<'a> {
     }
 
     fn take_on(&mut self, stream: Kept<UnixStream>) {
-        if self.connections.count() >= CONNECTIONS_MAX {
-            tracing::warn!("a client was turned away: {CONNECTIONS_MAX} are connected");
-            connection::turn_away(&stream);
-        } else if let Err(error) = self.connections.add(stream, &mut self.poll) {
-            tracing::warn!(%error, "a client could not be taken on");
+        if let Err(error) = self.welcome(stream) {
+            self.log_refusal(&format!("a client could not be taken on: {error}"));
         }
     }
 
+    /// Takes on whoever waits, but a flood of them only bit by bit.
     fn accept(&mut self) {
-        while let Some(listener) = &self.listener {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(listener) = &self.listener else { return };
             match keep(|| listener.accept().map(|(stream, _)| stream)) {
                 Ok(stream) => self.take_on(stream),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    tracing::warn!(%error, "no client could be accepted");
-                    // Out of descriptors, most likely: leave them in the queue for a moment.
-                    std::thread::sleep(Duration::from_millis(10));
+                    // Out of descriptors, most likely: they stay in the queue until the next beat.
+                    self.accepts = self.poll.forget(listener).is_err();
+                    self.log_refusal(&format!("no client could be accepted: {error}"));
                     return;
                 }
             }
         }
     }
 
+    /// Takes a client on, or tells it why not. A new socket's buffer takes that at once.
+    fn welcome(&mut self, stream: Kept<UnixStream>) -> std::io::Result<()> {
+        let peer = Peer::of(&stream)?;
+        let refusal = if !self.allowed.has(peer) {
+            let Peer { uid, gid, pid } = peer;
+            self.log_refusal(&format!("uid {uid}, gid {gid} (pid {pid}) is not allowed to write"));
+            let message = format!(
+                "uid {uid} with gid {gid} is not among those that may write here; ask whoever \
+                 serves the store for --allow-uid {uid}, or read it, which needs no coordinator"
+            );
+            ErrorReply { code: ErrorCode::NotAllowed, message }
+        } else if self.connections.count() >= self.connections_max && !self.connections.make_room()
+        {
+            let max = self.connections_max;
+            self.log_refusal(&format!("a client was turned away: {max} are connected"));
+            let message = format!("{max} clients are connected already; close some or wait");
+            ErrorReply { code: ErrorCode::LimitReached, message }
+        } else {
+            return self.connections.add(stream, peer, &mut self.poll);
+        };
+        let mut frame = Vec::new();
+        refusal.encode(0, &mut frame);
+        stream.set_nonblocking(true)?;
+        (&*stream).write_all(&frame)
+    }
+
+    fn log_refusal(&mut self, message: &str) {
+        if let Some(others) = self.refusals.next(Instant::now()) {
+            tracing::warn!(others_before = others, "{message}");
+        }
+    }
+
     fn send_all(&mut self) {
         self.connections.send_all(&mut self.poll);
+        let (now, synced_lsn) = (Instant::now(), self.synced_lsn());
+        self.unfinished.extend(self.connections.release(now, synced_lsn, &mut self.poll));
+        self.answers.forget(self.connections.take_left());
     }
 
     /// A clean stop: everything durable, visible, checkpointed; then the clean flag.

@@ -38,18 +38,19 @@ impl Poll {
         Ok(epoll::add(&self.epoll, fd, EventData::new_u64(token.0), EventFlags::IN)?)
     }
 
+    /// Watches a descriptor for input, output, both or, with neither, for its end alone.
+    pub fn watch_for(&mut self, fd: impl AsFd, token: Token, what: (bool, bool)) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, fd, EventData::new_u64(token.0), flags_of(what))?)
+    }
+
     /// Changes what a descriptor is watched for.
-    pub fn change(
-        &mut self,
-        fd: impl AsFd,
-        token: Token,
-        input: bool,
-        output: bool,
-    ) -> io::Result<()> {
-        let mut flags = EventFlags::empty();
-        flags.set(EventFlags::IN, input);
-        flags.set(EventFlags::OUT, output);
-        Ok(epoll::modify(&self.epoll, fd, EventData::new_u64(token.0), flags)?)
+    pub fn change(&mut self, fd: impl AsFd, token: Token, what: (bool, bool)) -> io::Result<()> {
+        Ok(epoll::modify(&self.epoll, fd, EventData::new_u64(token.0), flags_of(what))?)
+    }
+
+    /// Watches a descriptor no more.
+    pub fn forget(&mut self, fd: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&self.epoll, fd)?)
     }
 
     /// The tokens that are ready, after at most `timeout`.
@@ -70,4 +71,11 @@ impl Poll {
         }
         Ok(self.ready.iter().map(|event| Token(event.data.u64())).collect())
     }
+}
+
+fn flags_of((input, output): (bool, bool)) -> EventFlags {
+    let mut flags = EventFlags::empty();
+    flags.set(EventFlags::IN, input);
+    flags.set(EventFlags::OUT, output);
+    flags
 }

@@ -136,7 +136,9 @@ impl Directory {
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
-        keep(|| rustix::fs::openat(&self.file, name, flags, mode).map(File::from))
+        let file = keep(|| rustix::fs::openat(&self.file, name, flags, mode).map(File::from))?;
+        rustix::fs::fchmod(&file, mode)?; // whatever the umask took away
+        Ok(file)
     }
 
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), WalError> {
