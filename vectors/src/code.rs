@@ -101,6 +101,15 @@ pub(crate) fn checksum_of(head: &NodeHead, code: &[i8]) -> u32 {
     })
 }
 
+/// Whether the head and the code of a row's node are as [`store_node`] stored them, by their
+/// checksum.
+pub fn node_is_whole(graph: &Graph<'_>, row: u32) -> bool {
+    graph.node(row).is_some_and(|node| {
+        let head = node.head();
+        head.level == level_of(row, graph.m()) && head.checksum == checksum_of(&head, node.code())
+    })
+}
+
 #[cold]
 pub(crate) fn no_node(graph: &Graph<'_>, row: u32) -> Damage {
     let expected = format!("below {}, the nodes in the file", graph.end());

@@ -289,8 +289,8 @@ impl<'v> Node<'v> {
         }
     }
 
-    /// The word that holds [`Node::levels`].
-    pub(crate) fn levels_word(self) -> &'v AtomicU64 {
+    /// The word that holds [`Node::levels`]. Only the coordinator stores.
+    pub fn levels_word(self) -> &'v AtomicU64 {
         &self.place.head()[word::LEVELS]
     }
 

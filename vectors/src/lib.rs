@@ -18,7 +18,7 @@
 //! The search is that of HNSW (Malkov and Yashunin, 2016). It compares codes of one byte an element
 //! on the way and rows in 32-bit floating point at the end.
 
-pub mod census;
+mod census;
 mod code;
 mod graph;
 mod insert;
@@ -30,7 +30,8 @@ mod search;
 mod visited;
 mod walk;
 
-pub use code::{store_node, store_superseded};
+pub use census::Reached;
+pub use code::{node_is_whole, store_node, store_superseded};
 pub use graph::{Graph, Node, units_per_level};
 pub use insert::{GraphState, Inserter, Mended};
 pub use level::{LEVEL_MAX, level_of};

@@ -53,6 +53,11 @@ impl TestSpace {
         self.view.space(0).unwrap()
     }
 
+    /// Its file.
+    pub fn path(&self) -> &std::path::Path {
+        self.named.path()
+    }
+
     /// A reader's view of it, as another process has it.
     pub fn reader(&self) -> View {
         View::read_only(File::open(self.named.path()).unwrap()).unwrap()
