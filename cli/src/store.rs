@@ -1,12 +1,17 @@
 //! Ways into a store: a snapshot to read from, a connection to write through.
 
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
 use sutra_client::{Client, ClientError, ErrorCode, OperationError};
 use sutra_layout::id::Id;
 use sutra_reader::{Concept, OpenError, ReadError, Reader, Snapshot};
+use sutra_store::{Mode, Options, Store, StoreError};
 
 use crate::exit::{Exit, Failure};
+
+/// What the store remembers as the author of what is written from the command line.
+const AUTHOR: &str = "sutra";
 
 /// A store to read from: nothing is created, started or written.
 #[derive(Clone, Debug, clap::Args)]
@@ -16,13 +21,15 @@ pub struct ReaderArgs {
     pub store: PathBuf,
 }
 
-/// A store to write to, through its coordinator.
+/// A store to write to, through its coordinator; where none runs, this command hosts it for as long
+/// as it takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct WriterArgs {
     /// The store's directory
     #[arg(value_name = "STORE")]
     pub store: PathBuf,
-    /// The coordinator's socket [default: STORE/coordinator.sock]
+    /// The socket of a coordinator that must run [default: STORE/coordinator.sock, and without a
+    /// coordinator this command writes by itself]
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
 }
@@ -39,9 +46,54 @@ pub fn open(store: &Path) -> Result<Reader, Failure> {
     Ok(Reader::open(store)?)
 }
 
-/// Connects to the coordinator of a store.
-pub fn connect(args: &WriterArgs) -> Result<Client, Failure> {
-    let mut builder = Client::builder(&args.store).author("sutra");
+/// A connection to a store's coordinator, which may be hosted by this process meanwhile.
+#[derive(Debug)]
+pub struct Writer {
+    /// Before the store, whose host ends when it is dropped.
+    client: Client,
+    _store: Store,
+}
+
+impl Deref for Writer {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl DerefMut for Writer {
+    fn deref_mut(&mut self) -> &mut Client {
+        &mut self.client
+    }
+}
+
+/// Ways to write to a store that is there.
+pub fn connect(args: &WriterArgs) -> Result<Writer, Failure> {
+    open_to_write(args, false)
+}
+
+/// Likewise; makes the store if it is not there.
+pub fn connect_or_make(args: &WriterArgs) -> Result<Writer, Failure> {
+    open_to_write(args, true)
+}
+
+fn open_to_write(args: &WriterArgs, create: bool) -> Result<Writer, Failure> {
+    let options = Options {
+        // Who names a socket means somebody who listens there.
+        mode: args.socket.is_some().then_some(Mode::Server),
+        socket: args.socket.clone(),
+        author: Some(AUTHOR.to_owned()),
+        create,
+        ..Options::default()
+    };
+    let store = Store::open(&args.store, options)?;
+    Ok(Writer { client: store.connect()?, _store: store })
+}
+
+/// Connects to a coordinator that runs, and never hosts one.
+pub fn connect_to_running(args: &WriterArgs) -> Result<Client, Failure> {
+    let mut builder = Client::builder(&args.store).author(AUTHOR);
     if let Some(socket) = &args.socket {
         builder = builder.socket(socket);
     }
@@ -121,6 +173,26 @@ impl From<ClientError> for Failure {
             // An atomic frame is refused as a whole, for the first operation that cannot be.
             ClientError::Refused { code, message, .. } => {
                 Failure { exit: exit_of(code), error: anyhow::anyhow!(message) }
+            }
+            // What kept this process from being the host came through the client.
+            error => StoreError::from(error).into(),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        match error {
+            StoreError::Open(error) => error.into(),
+            StoreError::Read(error) => error.into(),
+            StoreError::Refused(error) => error.into(),
+            StoreError::RefusedAll { code, message } => {
+                Failure { exit: exit_of(code), error: anyhow::anyhow!(message) }
+            }
+            StoreError::Batch(error) => Failure::usage(error),
+            StoreError::Mode(error) => Failure::usage(error),
+            StoreError::Environment { .. } | StoreError::OtherVectors { .. } => {
+                Failure::usage(error)
             }
             error => Failure::store(error),
         }

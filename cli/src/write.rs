@@ -1,9 +1,10 @@
 //! Writing from the command line: conditions, how long to wait, and what a refusal exits with.
 
 use clap::ValueEnum;
-use sutra_client::{Batch, BatchError, Client, Level, OperationError};
+use sutra_client::{Batch, BatchError, Level, OperationError};
 
 use crate::exit::Failure;
+use crate::store::Writer;
 
 /// How a single write ends.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -64,7 +65,7 @@ pub fn batch(
 }
 
 /// Writes a batch of one operation, and gives its LSN or the reason it was refused.
-pub fn write(client: &mut Client, batch: &Batch, args: WriteArgs) -> Result<u64, Failure> {
+pub fn write(client: &mut Writer, batch: &Batch, args: WriteArgs) -> Result<u64, Failure> {
     let (lsn, errors) = write_many(client, batch, args)?;
     match errors.into_iter().next() {
         Some(error) => Err(error.into()),
@@ -74,7 +75,7 @@ pub fn write(client: &mut Client, batch: &Batch, args: WriteArgs) -> Result<u64,
 
 /// Writes a batch, and gives its LSN and the operations that were refused.
 pub fn write_many(
-    client: &mut Client,
+    client: &mut Writer,
     batch: &Batch,
     args: WriteArgs,
 ) -> Result<(u64, Vec<OperationError>), Failure> {

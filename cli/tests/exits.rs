@@ -5,10 +5,10 @@ mod support;
 use support::{Served, npy, sutra_in};
 
 #[test]
-fn no_command_makes_a_store_that_is_not_there() {
+fn only_learn_and_import_make_a_store_that_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("in.ndjson"), "").unwrap();
-    let commands: [&[&str]; 23] = [
+    let commands: [&[&str]; 21] = [
         &["forget", "store", "wolf"],
         &["disassociate", "store", "a", "b"],
         &["reinforce", "store", "a", "--strength", "0.1"],
@@ -29,9 +29,7 @@ fn no_command_makes_a_store_that_is_not_there() {
         &["stats", "store"],
         &["verify", "store"],
         &["stop", "store"],
-        &["learn", "store", "text"],
         &["associate", "store", "a", "b", "causal"],
-        &["import", "store", "in.ndjson"],
     ];
     for command in commands {
         let ran = sutra_in(folder.path(), command, b"");
@@ -41,6 +39,11 @@ fn no_command_makes_a_store_that_is_not_there() {
             "{command:?}: {ran:?}"
         );
         assert!(!folder.path().join("store").exists(), "{command:?} made the store");
+    }
+    for command in [&["import", "made", "in.ndjson"], &["learn", "too", "text"]] {
+        let ran = sutra_in(folder.path(), command, b"");
+        assert_eq!(ran.code, 0, "{command:?}: {ran:?}");
+        assert!(folder.path().join(command[1]).join("storage.dat").exists(), "{command:?}");
     }
 }
 
@@ -194,4 +197,24 @@ fn a_condition_that_does_not_hold_ends_with_5_and_names_the_lsn() {
     assert_eq!(served.json(&["get", "store", "wolf"])["content"], "a wild dog");
     let held = served.sutra(&["learn", "store", "grey", "--id", "wolf", "--if-lsn", &newer]);
     assert_eq!(held.code, 0, "{held:?}");
+}
+
+#[test]
+fn without_a_coordinator_a_command_that_writes_is_one_for_as_long_as_it_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..10 {
+        let (id, content) = (format!("k{number}"), format!("text {number}"));
+        let ran = sutra_in(folder.path(), &["learn", "store", &content, "--id", &id], b"");
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    }
+    let ran = sutra_in(folder.path(), &["associate", "store", "k0", "k9", "causal"], b"");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let stats = sutra_in(folder.path(), &["stats", "store", "--json"], b"").json(0);
+    assert_eq!(stats["concepts"], 10, "{stats}");
+    assert!(!folder.path().join("store/coordinator.sock").exists());
+    // A socket that is named means somebody who listens there.
+    let arguments = ["learn", "store", "x", "--socket", "store/coordinator.sock"];
+    let ran = sutra_in(folder.path(), &arguments, b"");
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.stderr.contains("no coordinator answers"), "{ran:?}");
 }

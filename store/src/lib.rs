@@ -30,11 +30,11 @@ pub use error::StoreError;
 pub use options::{Mode, Options};
 pub use read::{Held, Seen, StoreStats};
 pub use store::Store;
-pub use write::BatchReceipt;
+pub use write::{BatchReceipt, Frames};
 
 pub use sutra_client::{
-    Associate, Batch, BatchError, ClientError, Disassociate, ErrorCode, Forget, Learn, Level,
-    OperationError, Receipt, Reinforce, Touch, TypeRef, WriterStats,
+    Associate, Batch, BatchError, Client, ClientError, Disassociate, ErrorCode, Forget, Learn,
+    Level, OperationError, Receipt, Reinforce, Touch, TypeRef, WriterStats,
 };
 pub use sutra_coordinator::{CoordinatorError, SyncMode};
 pub use sutra_layout::id::Id;

@@ -103,13 +103,22 @@ impl Store {
     /// Those of reading; and of the coordinator, if a write of this handle does not become visible.
     #[inline]
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        let inner = self.inner()?;
-        let snapshot = inner.reader.snapshot()?;
-        let wanted = inner.channel.last_lsn();
-        if snapshot.published_lsn() >= wanted {
+        if let Some(snapshot) = self.snapshot_now()? {
             return Ok(snapshot);
         }
-        inner.wait_for(wanted, self.options.deadline)
+        let inner = self.inner()?;
+        inner.wait_for(inner.channel.last_lsn(), self.options.deadline)
+    }
+
+    /// The same, if everything that was acknowledged to this handle is published; never waits.
+    ///
+    /// # Errors
+    /// Those of reading.
+    #[inline]
+    pub fn snapshot_now(&self) -> Result<Option<Snapshot>, StoreError> {
+        let inner = self.inner()?;
+        let snapshot = inner.reader.snapshot()?;
+        Ok((snapshot.published_lsn() >= inner.channel.last_lsn()).then_some(snapshot))
     }
 
     /// The newest published version with everything up to `lsn`, which another handle may have
@@ -259,9 +268,6 @@ impl Channel {
         &self,
         act: impl FnOnce(&mut Client) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        if self.options.read_only {
-            return Err(StoreError::ReadOnly { store: self.store.clone() });
-        }
         let spare = self.clients.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut client = match spare {
             Some(client) => client,
@@ -276,7 +282,10 @@ impl Channel {
         Ok(done)
     }
 
-    fn connect(&self) -> Result<Client, StoreError> {
+    pub(crate) fn connect(&self) -> Result<Client, StoreError> {
+        if self.options.read_only {
+            return Err(StoreError::ReadOnly { store: self.store.clone() });
+        }
         let mut builder = Client::builder(&self.store).deadline(self.options.deadline);
         if let Some(author) = &self.options.author {
             builder = builder.author(author);

@@ -1,8 +1,8 @@
 //! Writing: each call is one frame, and waits for the level that the handle was opened with.
 
 use sutra_client::{
-    Associate, Batch, BatchError, ClientError, Disassociate, Forget, Learn, Level, OperationError,
-    Receipt, Reinforce, Touch, WriterStats,
+    Associate, Batch, BatchError, Client, ClientError, Disassociate, Forget, Learn, Level,
+    OperationError, Receipt, Reinforce, Touch, WriterStats,
 };
 
 use crate::error::StoreError;
@@ -21,6 +21,59 @@ pub struct BatchReceipt {
     pub last_lsn: u64,
     /// The operations that were not applied, by their place in the call; the others were.
     pub errors: Vec<OperationError>,
+}
+
+/// Operations for one bulk write, encoded into as many frames as they take.
+#[derive(Clone, Debug)]
+pub struct Frames {
+    batches: Vec<Batch>,
+    /// The place in the call of each frame's first operation.
+    starts: Vec<u32>,
+    count: u32,
+    empty: Batch,
+}
+
+impl Frames {
+    /// Adds an operation to the last frame, or to a new one if that is full.
+    ///
+    /// # Errors
+    /// If the operation cannot be framed.
+    pub fn add(
+        &mut self,
+        mut add: impl FnMut(&mut Batch) -> Result<(), BatchError>,
+    ) -> Result<(), BatchError> {
+        let is_open = self.batches.last().is_some_and(|batch| batch.size() < FRAME_SIZE);
+        if !is_open {
+            self.begin();
+        }
+        let Some(batch) = self.batches.last_mut() else {
+            unreachable!("a frame was begun");
+        };
+        match add(batch) {
+            Err(BatchError::Full { .. }) if !batch.is_empty() => {
+                self.begin();
+                self.batches.last_mut().map_or(Ok(()), add)?;
+            }
+            added => added?,
+        }
+        self.count += 1;
+        Ok(())
+    }
+
+    fn begin(&mut self) {
+        self.batches.push(self.empty.clone());
+        self.starts.push(self.count);
+    }
+
+    /// How many operations there are.
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
 }
 
 impl Store {
@@ -112,7 +165,11 @@ impl Store {
         &self,
         learns: impl IntoIterator<Item = Learn<'a>>,
     ) -> Result<BatchReceipt, StoreError> {
-        self.write_many(learns, |batch, learn| batch.learn(learn))
+        let mut frames = self.frames();
+        for learn in learns {
+            frames.add(|batch| batch.learn(&learn))?;
+        }
+        self.write_frames(&frames)
     }
 
     /// Makes many associations, likewise.
@@ -123,43 +180,33 @@ impl Store {
         &self,
         associations: impl IntoIterator<Item = Associate<'a>>,
     ) -> Result<BatchReceipt, StoreError> {
-        self.write_many(associations, |batch, associate| batch.associate(associate))
+        let mut frames = self.frames();
+        for associate in associations {
+            frames.add(|batch| batch.associate(&associate))?;
+        }
+        self.write_frames(&frames)
     }
 
-    fn write_many<T>(
-        &self,
-        operations: impl IntoIterator<Item = T>,
-        add: impl Fn(&mut Batch, &T) -> Result<(), BatchError>,
-    ) -> Result<BatchReceipt, StoreError> {
+    /// An empty collection for one bulk write in the handle's namespace.
+    pub fn frames(&self) -> Frames {
+        Frames { batches: Vec::new(), starts: Vec::new(), count: 0, empty: self.batch() }
+    }
+
+    /// Writes all frames, without waiting for one before the next is sent.
+    ///
+    /// # Errors
+    /// As of [`Store::learn_batch`].
+    pub fn write_frames(&self, frames: &Frames) -> Result<BatchReceipt, StoreError> {
         let level = self.options.level;
         self.inner()?.channel.with_client(|client| {
-            let mut batch = self.batch();
-            // Request ids ascend, so a frame's place is found by its own.
-            let (mut starts, mut start, mut count) = (Vec::new(), 0_u32, 0_u32);
-            for operation in operations {
-                if batch.size() >= FRAME_SIZE {
-                    starts.push((client.submit(&batch, level)?, start));
-                    batch.clear();
-                    start = count;
-                }
-                match add(&mut batch, &operation) {
-                    Err(BatchError::Full { .. }) if !batch.is_empty() => {
-                        starts.push((client.submit(&batch, level)?, start));
-                        batch.clear();
-                        start = count;
-                        add(&mut batch, &operation)?;
-                    }
-                    added => added?,
-                }
-                count += 1;
-            }
-            if !batch.is_empty() {
-                starts.push((client.submit(&batch, level)?, start));
+            let mut ids = Vec::with_capacity(frames.batches.len());
+            for batch in &frames.batches {
+                ids.push(client.submit(batch, level)?);
             }
             let mut done = BatchReceipt::default();
             for receipt in client.drain()? {
-                let start = starts.iter().find(|(id, _)| *id == receipt.request_id);
-                let start = start.map_or(0, |(_, start)| *start);
+                let frame = ids.binary_search(&receipt.request_id).ok();
+                let start = frame.map_or(0, |frame| frames.starts[frame]);
                 let at_call = |error: OperationError| OperationError {
                     index: start.saturating_add(error.index),
                     ..error
@@ -174,6 +221,16 @@ impl Store {
             done.errors.sort_by_key(|error| error.index);
             Ok(done)
         })
+    }
+
+    /// A connection of the caller's own, to have many frames in flight. What is acknowledged on it
+    /// is not waited for by [`Store::snapshot`]. Drop it before the store: a host that ends takes
+    /// its connections with it.
+    ///
+    /// # Errors
+    /// As of [`Store::write`].
+    pub fn connect(&self) -> Result<Client, StoreError> {
+        self.inner()?.channel.connect()
     }
 
     /// Makes everything written before it durable, visible and checkpointed.

@@ -100,7 +100,7 @@ pub fn run(args: &LearnArgs) -> Outcome {
     };
     let namespace = &args.namespace.namespace;
     let batch = batch(namespace, |batch| batch.learn(&learn))?;
-    let lsn = write(&mut store::connect(&args.writer)?, &batch, args.write)?;
+    let lsn = write(&mut store::connect_or_make(&args.writer)?, &batch, args.write)?;
     let id = match id {
         Id::Content => key_to_hex(&id.key(namespace, content.as_deref().unwrap_or_default())),
         given => given.to_string(),

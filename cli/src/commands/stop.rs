@@ -29,7 +29,7 @@ struct Stopped {
 
 /// Runs the command.
 pub fn run(args: &StopArgs) -> Outcome {
-    let mut client = store::connect(&args.writer)?;
+    let mut client = store::connect_to_running(&args.writer)?;
     let writer_pid = client.writer_pid();
     client.stop()?;
     if args.output.json {

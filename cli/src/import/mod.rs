@@ -115,7 +115,7 @@ pub struct Summary {
 
 /// Runs the command.
 pub fn run(args: &ImportArgs) -> Outcome {
-    let mut client = store::connect(&args.writer)?;
+    let mut client = store::connect_or_make(&args.writer)?;
     let rejects_path = args.rejects.clone().unwrap_or_else(|| rejects_path(&args.files[0]));
     let import = Import {
         store: &args.writer.store,
