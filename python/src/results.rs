@@ -1,0 +1,351 @@
+//! What reading gives: light objects that keep their snapshot.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyString};
+use sutra_layout::id::key_to_hex;
+use sutra_store::Held;
+use sutra_store::reader::{self, ConceptId, Direction};
+
+use crate::errors;
+use crate::view;
+
+/// The Python object for an id: text and hexadecimal digits as `str`, 16 raw bytes as `bytes`.
+pub fn id_object<'py>(py: Python<'py>, id: &ConceptId<'_>) -> Bound<'py, PyAny> {
+    match id {
+        ConceptId::Text(text) => PyString::new(py, text).into_any(),
+        ConceptId::Raw(key) => PyBytes::new(py, key).into_any(),
+        ConceptId::Hex(key) | ConceptId::Content(key) => {
+            PyString::new(py, &key_to_hex(key)).into_any()
+        }
+    }
+}
+
+/// The name of a direction.
+pub fn direction_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Out => "out",
+        Direction::In => "in",
+        Direction::Both => "both",
+    }
+}
+
+/// Asks a held concept something.
+fn of<T>(
+    py: Python<'_>,
+    held: &Held,
+    ask: impl FnOnce(&reader::Concept<'_>) -> Result<T, reader::ReadError>,
+) -> PyResult<T> {
+    let concept = held.concept().map_err(|failed| errors::raised(py, failed))?;
+    ask(&concept).map_err(|failed| errors::raised(py, failed.into()))
+}
+
+fn id_of<'py>(py: Python<'py>, held: &Held) -> PyResult<Bound<'py, PyAny>> {
+    of(py, held, |concept| Ok(id_object(py, &concept.id()?)))
+}
+
+fn content_of<'py>(py: Python<'py>, held: &Held) -> PyResult<Bound<'py, PyString>> {
+    of(py, held, |concept| Ok(PyString::new(py, concept.content()?)))
+}
+
+/// Metadata as it was given: JSON as what it stands for, other text as `str`.
+fn metadata_of<'py>(py: Python<'py>, held: &Held) -> PyResult<Bound<'py, PyAny>> {
+    let Some(text) = of(py, held, |concept| Ok(concept.metadata()?.map(str::to_owned)))? else {
+        return Ok(py.None().into_bound(py));
+    };
+    match py.import("json")?.call_method1("loads", (&text,)) {
+        Ok(parsed) => Ok(parsed),
+        Err(_) => Ok(PyString::new(py, &text).into_any()),
+    }
+}
+
+/// A concept in one snapshot; what was written later does not change it.
+#[pyclass(frozen, module = "sutra_storage")]
+pub struct Concept {
+    pub held: Held,
+}
+
+#[pymethods]
+impl Concept {
+    /// What it is called: a `str`, or `bytes` if it was given as 16 raw bytes.
+    #[getter]
+    fn id<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        id_of(py, &self.held)
+    }
+
+    /// Its text.
+    #[getter]
+    fn content<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
+        content_of(py, &self.held)
+    }
+
+    /// Its metadata; `None` if it has none.
+    #[getter]
+    fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        metadata_of(py, &self.held)
+    }
+
+    /// Its vector as it was given: a read-only float32 array that looks into the mapped file and
+    /// keeps this concept's snapshot alive; `None` if it has none.
+    #[getter]
+    fn embedding<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        view::embedding(py, &self.held)
+    }
+
+    /// 0 to 1.
+    #[getter]
+    fn strength(&self, py: Python<'_>) -> PyResult<f32> {
+        of(py, &self.held, |concept| Ok(concept.strength()))
+    }
+
+    /// 0 to 1.
+    #[getter]
+    fn confidence(&self, py: Python<'_>) -> PyResult<f32> {
+        of(py, &self.held, |concept| Ok(concept.confidence()))
+    }
+
+    /// What sort of thing it is; `None` if nobody said.
+    #[getter]
+    fn kind(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        of(py, &self.held, |concept| Ok(concept.kind().map(str::to_owned)))
+    }
+
+    /// Who wrote this version.
+    #[getter]
+    fn author(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        of(py, &self.held, |concept| Ok(concept.author().map(str::to_owned)))
+    }
+
+    /// Where it is filed; empty: the default namespace.
+    #[getter]
+    fn namespace(&self, py: Python<'_>) -> PyResult<String> {
+        of(py, &self.held, |concept| Ok(concept.namespace().to_owned()))
+    }
+
+    /// When it came to be, in seconds since the Unix epoch.
+    #[getter]
+    fn created_at(&self, py: Python<'_>) -> PyResult<f64> {
+        of(py, &self.held, |concept| Ok(seconds(concept.created_at())))
+    }
+
+    /// When this version was written, in seconds since the Unix epoch.
+    #[getter]
+    fn updated_at(&self, py: Python<'_>) -> PyResult<f64> {
+        of(py, &self.held, |concept| Ok(seconds(concept.updated_at())))
+    }
+
+    /// When it stops being found, in seconds since the Unix epoch; `None`: never.
+    #[getter]
+    fn expires_at(&self, py: Python<'_>) -> PyResult<Option<f64>> {
+        of(py, &self.held, |concept| Ok(concept.expires_at().map(seconds)))
+    }
+
+    /// The log entry that wrote this version: what `if_lsn` compares with.
+    #[getter]
+    fn lsn(&self, py: Python<'_>) -> PyResult<u64> {
+        of(py, &self.held, |concept| Ok(concept.lsn()))
+    }
+
+    /// Which version it is, from 1.
+    #[getter]
+    fn version(&self, py: Python<'_>) -> PyResult<u32> {
+        of(py, &self.held, |concept| Ok(concept.version()))
+    }
+
+    /// Its dense number in the store; see `Snapshot.concept_at`.
+    #[getter]
+    fn ordinal(&self, py: Python<'_>) -> PyResult<u32> {
+        of(py, &self.held, |concept| Ok(concept.ordinal()))
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let (id, content) = (id_of(py, &self.held)?, content_of(py, &self.held)?);
+        Ok(format!("Concept(id={}, content={})", id.repr()?, content.repr()?))
+    }
+}
+
+/// A concept found, and how near it is.
+#[pyclass(frozen, module = "sutra_storage")]
+pub struct Hit {
+    pub held: Held,
+    /// Cosine similarity, dot product, or minus the Euclidean distance: larger is nearer. Of a text
+    /// search, how many of the words are there as whole words.
+    #[pyo3(get)]
+    pub score: f32,
+}
+
+#[pymethods]
+impl Hit {
+    /// What the concept is called.
+    #[getter]
+    fn id<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        id_of(py, &self.held)
+    }
+
+    /// Its text.
+    #[getter]
+    fn content<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
+        content_of(py, &self.held)
+    }
+
+    /// Its metadata; `None` if it has none.
+    #[getter]
+    fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        metadata_of(py, &self.held)
+    }
+
+    /// The concept.
+    #[getter]
+    fn concept(&self) -> Concept {
+        Concept { held: self.held.clone() }
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!("Hit(id={}, score={})", id_of(py, &self.held)?.repr()?, self.score))
+    }
+}
+
+/// A concept that an association leads to.
+#[pyclass(frozen, module = "sutra_storage")]
+pub struct Neighbor {
+    pub held: Held,
+    pub direction: Direction,
+    /// The association's type, by name.
+    #[pyo3(get)]
+    pub r#type: String,
+    /// The association's confidence, 0 to 1.
+    #[pyo3(get)]
+    pub confidence: f32,
+    /// The association's weight.
+    #[pyo3(get)]
+    pub weight: f32,
+}
+
+#[pymethods]
+impl Neighbor {
+    /// What the concept is called.
+    #[getter]
+    fn id<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        id_of(py, &self.held)
+    }
+
+    /// Its text.
+    #[getter]
+    fn content<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
+        content_of(py, &self.held)
+    }
+
+    /// `"out"` if the association leads from the concept asked about, else `"in"`.
+    #[getter]
+    fn direction(&self) -> &'static str {
+        direction_name(self.direction)
+    }
+
+    /// The concept.
+    #[getter]
+    fn concept(&self) -> Concept {
+        Concept { held: self.held.clone() }
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let id = id_of(py, &self.held)?;
+        Ok(format!(
+            "Neighbor(id={}, type={:?}, direction={:?})",
+            id.repr()?,
+            self.r#type,
+            direction_name(self.direction)
+        ))
+    }
+}
+
+/// A chain of associations from one concept to another.
+#[pyclass(frozen, module = "sutra_storage")]
+pub struct Path {
+    pub nodes: Vec<Held>,
+    /// The associations' types, by name, in order.
+    #[pyo3(get)]
+    pub types: Vec<String>,
+    /// The product of the associations' confidences.
+    #[pyo3(get)]
+    pub confidence: f32,
+}
+
+#[pymethods]
+impl Path {
+    /// What the concepts are called, both ends included.
+    #[getter]
+    fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let ids = self.nodes.iter().map(|held| id_of(py, held)).collect::<PyResult<Vec<_>>>()?;
+        PyList::new(py, ids)
+    }
+
+    /// The concepts, both ends included.
+    #[getter]
+    fn concepts(&self) -> Vec<Concept> {
+        self.nodes.iter().map(|held| Concept { held: held.clone() }).collect()
+    }
+
+    /// How many associations it has.
+    fn __len__(&self) -> usize {
+        self.types.len()
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!("Path(ids={})", self.ids(py)?.repr()?))
+    }
+}
+
+/// One version of a concept, as `history` lists them, newest first.
+#[pyclass(frozen, get_all, module = "sutra_storage")]
+pub struct Version {
+    /// Which version, from 1.
+    pub version: u32,
+    /// The log entry that wrote it.
+    pub lsn: u64,
+    /// When, in seconds since the Unix epoch.
+    pub updated_at: f64,
+    /// Its text; `None` if this version says that the concept was forgotten.
+    pub content: Option<String>,
+    /// 0 to 1.
+    pub strength: f32,
+    /// 0 to 1.
+    pub confidence: f32,
+    /// Who wrote it.
+    pub author: Option<String>,
+    /// Whether it says that the concept was forgotten.
+    pub is_forgotten: bool,
+}
+
+#[pymethods]
+impl Version {
+    fn __repr__(&self) -> String {
+        format!("Version(version={}, lsn={})", self.version, self.lsn)
+    }
+}
+
+/// Something that was written, as `changes` lists it.
+#[pyclass(frozen, get_all, module = "sutra_storage")]
+pub struct Change {
+    /// The log entry that made it.
+    pub lsn: u64,
+    /// `"learnt"`, `"updated"`, `"forgotten"`, `"associated"`, `"association_updated"` or
+    /// `"disassociated"`.
+    pub kind: &'static str,
+    /// The concept, or where the association starts.
+    pub id: Py<PyAny>,
+    /// Where the association leads; `None` for a concept's change.
+    pub target: Option<Py<PyAny>>,
+    /// The association's type; `None` for a concept's change.
+    pub r#type: Option<String>,
+}
+
+#[pymethods]
+impl Change {
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let id = self.id.bind(py).repr()?;
+        Ok(format!("Change(lsn={}, kind={:?}, id={id})", self.lsn, self.kind))
+    }
+}
+
+pub fn seconds(time_us: u64) -> f64 {
+    time_us as f64 / 1e6
+}
