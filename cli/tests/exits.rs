@@ -8,7 +8,9 @@ use support::{Served, npy, sutra_in};
 fn only_learn_and_import_make_a_store_that_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("in.ndjson"), "").unwrap();
-    let commands: [&[&str]; 21] = [
+    let commands: [&[&str]; 23] = [
+        &["backup", "store", "copies"],
+        &["restore", "store", "again"],
         &["forget", "store", "wolf"],
         &["disassociate", "store", "a", "b"],
         &["reinforce", "store", "a", "--strength", "0.1"],
@@ -38,7 +40,9 @@ fn only_learn_and_import_make_a_store_that_is_not_there() {
             ran.stderr.starts_with("sutra: ") && ran.stderr.contains("store"),
             "{command:?}: {ran:?}"
         );
-        assert!(!folder.path().join("store").exists(), "{command:?} made the store");
+        for name in ["store", "copies", "again"] {
+            assert!(!folder.path().join(name).exists(), "{command:?} made {name}");
+        }
     }
     for command in [&["import", "made", "in.ndjson"], &["learn", "too", "text"]] {
         let ran = sutra_in(folder.path(), command, b"");

@@ -119,6 +119,13 @@ pub struct ServeArgs {
         value_parser = clap::value_parser!(u32).range(16..=65_536)
     )]
     pub client_memory_mib: u32,
+
+    /// Keep the log in DIR, beside backups: then a store can be restored to any point after one
+    ///
+    /// A segment of the log is copied there before it is used again, so the directory grows as the
+    /// store is written. Delete what is older than the oldest backup you keep.
+    #[arg(long, value_name = "DIR")]
+    pub keep_log: Option<PathBuf>,
 }
 
 /// How the graph of a vector space is built and searched.
@@ -210,6 +217,7 @@ impl ServeArgs {
         options.reconcile_interval = Duration::from_millis(self.reconcile_ms);
         options.sync = self.sync;
         options.memory_threshold = self.memory_threshold;
+        options.keep_log = self.keep_log;
         options.graph = self.graph.settings();
         options.allow_uids = self.allow_uid;
         options.allow_gids = self.allow_gid;
@@ -329,6 +337,8 @@ mod tests {
             "0600",
             "--memory-threshold",
             "7",
+            "--keep-log",
+            "kept",
             "--m",
             "8",
             "--ef-construction",
@@ -355,6 +365,7 @@ mod tests {
         assert_eq!(options.socket, Some(PathBuf::from("/run/k.sock")));
         assert_eq!(options.socket_mode, 0o600);
         assert_eq!(options.memory_threshold, 7);
+        assert_eq!(options.keep_log, Some(PathBuf::from("kept")));
         let graph = GraphSettings {
             m: 8,
             ef_construction: 90,

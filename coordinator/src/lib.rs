@@ -8,6 +8,7 @@
 
 mod apply;
 pub mod args;
+pub mod backup;
 mod checkpoint;
 mod clients;
 mod decide;

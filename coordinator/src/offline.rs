@@ -88,4 +88,18 @@ impl Offline {
         self.reconciler.wal.recycle(slot.published_lsn)?;
         Ok(())
     }
+
+    /// Ends it in good order: everything is on disk, and the file opens anywhere without its log.
+    /// Returns the last log entry.
+    ///
+    /// # Errors
+    /// Whatever ends a coordinator.
+    pub fn close(mut self) -> Result<u64, CoordinatorError> {
+        self.publish()?;
+        let Reconciler { writer, publisher, .. } = &self.reconciler;
+        let slot = Slot { commit_seq: publisher.last().commit_seq + 1, ..*publisher.last() };
+        self.checkpointer.write(&slot, &writer.clients.table(), true)?;
+        writer.image.stop_beating();
+        Ok(slot.published_lsn)
+    }
 }

@@ -52,6 +52,9 @@ pub struct Options {
     pub allow_gids: Vec<u32>,
     /// Bytes that all clients together may have in memory: unfinished frames and answers not taken.
     pub client_memory_size: usize,
+    /// Where segments of the log are copied to before they are used again, so that a backup can be
+    /// brought to any entry after it.
+    pub keep_log: Option<PathBuf>,
 }
 
 impl Options {
@@ -74,6 +77,7 @@ impl Options {
             allow_uids: Vec::new(),
             allow_gids: Vec::new(),
             client_memory_size: 256 << 20,
+            keep_log: None,
         }
     }
 

@@ -253,6 +253,9 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
             Ok(())
         },
     )?;
+    if let Some(archive) = &options.keep_log {
+        wal.keep_in(archive)?;
+    }
     let (begun_lsn, written_lsn) = (image.begun_lsn().load(Ordering::Relaxed), wal.written_lsn());
     if begun_lsn > written_lsn {
         return Err(CoordinatorError::LogCut { written_lsn, begun_lsn });

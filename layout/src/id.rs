@@ -139,7 +139,8 @@ pub fn key_to_hex(key: &[u8; 16]) -> String {
     text
 }
 
-fn parse_hex(text: &[u8]) -> Option<[u8; 16]> {
+/// The key of 32 lower-case hexadecimal digits.
+pub fn parse_hex(text: &[u8]) -> Option<[u8; 16]> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),

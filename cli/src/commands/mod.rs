@@ -1,6 +1,7 @@
 //! One module for each command.
 
 pub mod associate;
+pub mod backup;
 pub mod completions;
 pub mod disassociate;
 pub mod export;
@@ -14,6 +15,7 @@ pub mod nearest;
 pub mod neighbors;
 pub mod path;
 pub mod reinforce;
+pub mod restore;
 pub mod search;
 pub mod serve;
 pub mod space;

@@ -1,8 +1,10 @@
 //! The writer's half: groups of entries into the current segment, and on to the next.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 
+use super::archiver::Archiver;
 use super::directory::Directory;
 use super::error::{Proof, VisitError, WalError};
 use super::follow::Follower;
@@ -22,6 +24,8 @@ const APPEND_SIZE_MAX: u64 = 1 << 30;
 /// The write-ahead log of one store, owned by the one thread that appends.
 #[derive(Debug)]
 pub struct Wal {
+    /// Stopped before the preparer, to which it gives segments.
+    pub(super) archiver: Option<Archiver>,
     pub(super) directory: Arc<Directory>,
     pub(super) shared: Arc<Shared>,
     pub(super) preparer: Preparer,
@@ -210,8 +214,24 @@ impl Wal {
         );
         let count = self.closed.iter().take_while(|closed| closed.last_lsn <= up_to_lsn).count();
         if count > 0 {
-            self.preparer.retire(self.closed.drain(..count).map(|closed| closed.file));
+            let retired = self.closed.drain(..count).map(|closed| closed.file);
+            match &self.archiver {
+                Some(archiver) => archiver.retire(retired),
+                None => self.preparer.retirer().retire(retired),
+            }
         }
+        Ok(())
+    }
+
+    /// From now on segments are copied to the directory `archive`, by a thread of its own, before
+    /// they are used again.
+    ///
+    /// # Errors
+    ///
+    /// [`WalError::Io`] if there can be no such directory.
+    pub fn keep_in(&mut self, archive: &Path) -> Result<(), WalError> {
+        let (directory, retirer) = (Arc::clone(&self.directory), self.preparer.retirer());
+        self.archiver = Some(Archiver::start(directory, archive.to_owned(), retirer)?);
         Ok(())
     }
 

@@ -84,6 +84,22 @@ pub enum WalError {
         /// The log's directory.
         path: PathBuf,
     },
+    /// A segment in an archive does not hold what its name says.
+    #[error(
+        "{} is damaged at byte {offset}: log entry {lsn} cannot be read, and it should hold \
+         entries up to {last_lsn}; take the file from another copy, or restore to an earlier entry",
+        path.display()
+    )]
+    ArchiveDamaged {
+        /// The file.
+        path: PathBuf,
+        /// Bytes from the start of the file.
+        offset: u64,
+        /// The first entry that cannot be read.
+        lsn: u64,
+        /// The last one that the name promises.
+        last_lsn: u64,
+    },
     /// A segment belongs to another store.
     #[error(
         "{} is the log of store {found:032x}, not of {expected:032x}: move the foreign file away",

@@ -16,6 +16,8 @@
 //! neither records nor frames.
 
 mod append;
+mod archive;
+mod archiver;
 mod directory;
 mod error;
 mod follow;
@@ -32,6 +34,7 @@ mod tests;
 mod workshop;
 
 pub use append::Wal;
+pub use archive::{ArchivedSegment, History, archive_log, archived_segments, make_archive};
 pub use error::{Proof, VisitError, WalError};
 #[cfg_attr(not(test), allow(unused_imports, reason = "compaction follows"))]
 pub use follow::Follower;

@@ -121,6 +121,7 @@ impl Wal {
             Arc::clone(&shared),
         )?;
         Ok(Wal {
+            archiver: None,
             directory,
             shared,
             preparer,

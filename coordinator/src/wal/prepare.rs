@@ -114,10 +114,9 @@ impl Preparer {
         lock(&self.desk.state).ready.take()
     }
 
-    /// Segments that nobody will read again: kept as spares or removed.
-    pub(crate) fn retire(&self, retired: impl IntoIterator<Item = Retired>) {
-        lock(&self.desk.state).retired.extend(retired);
-        self.desk.changed.notify_all();
+    /// Where segments go that nobody will read again.
+    pub(crate) fn retirer(&self) -> Retirer {
+        Retirer(Arc::clone(&self.desk))
     }
 
     /// Bytes of disk taken by what is ready, spare or about to be.
@@ -158,6 +157,18 @@ impl Drop for Preparer {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join(); // a panic there has been printed; nothing is owed to it
         }
+    }
+}
+
+/// Gives segments to the preparer.
+#[derive(Clone, Debug)]
+pub(crate) struct Retirer(Arc<Desk>);
+
+impl Retirer {
+    /// Segments that nobody will read again: kept as spares or removed.
+    pub(crate) fn retire(&self, retired: impl IntoIterator<Item = Retired>) {
+        lock(&self.0.state).retired.extend(retired);
+        self.0.changed.notify_all();
     }
 }
 

@@ -1,5 +1,6 @@
 //! Stories about the log. Each file is one theme; `support` speaks for all of them.
 
+mod archive;
 mod cut;
 mod damage;
 mod failure;
