@@ -75,6 +75,7 @@ fn class_of(error: &StoreError) -> &'static str {
         | StoreError::NoPath => "InvalidInputError",
         StoreError::CoordinatorStalled { .. } => "CoordinatorStalledError",
         StoreError::NoWriter { .. } | StoreError::NotRunning(_) => "NoWriterError",
+        StoreError::NotAllowed { .. } => "NotAllowedError",
         StoreError::WrittenElsewhere { .. } => "WrittenElsewhereError",
         StoreError::ReadOnly { .. } | StoreError::NotWritable { .. } => "ReadOnlyError",
         StoreError::Unanswered(_) => "UnansweredError",

@@ -15,6 +15,7 @@ __all__ = [
     "InvalidInputError",
     "NeedsRecoveryError",
     "NoWriterError",
+    "NotAllowedError",
     "ReadOnlyError",
     "StorageFullError",
     "StoreNotFoundError",
@@ -60,6 +61,10 @@ class CoordinatorStalledError(Error, TimeoutError):
 
 class NoWriterError(Error, PermissionError):
     """Nobody writes the store at the moment, and this user may not."""
+
+
+class NotAllowedError(Error, PermissionError):
+    """Somebody writes the store, and takes no writes of this user."""
 
 
 class ReadOnlyError(Error, PermissionError):

@@ -82,6 +82,18 @@ pub enum StoreError {
         /// This process's user.
         own: u32,
     },
+    /// Somebody writes the store, and does not take writes of this user.
+    #[error(
+        "{} takes no writes of this user (uid {own}): {source}; its owner can let the user's group          write, or name the user (`sutra serve --help`)", socket.display()
+    )]
+    NotAllowed {
+        /// Where the coordinator listens.
+        socket: PathBuf,
+        /// This process's user.
+        own: u32,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The mode asks for a coordinator, and none answers.
     #[error(transparent)]
     NotRunning(ClientError),
@@ -202,6 +214,10 @@ impl From<ClientError> for StoreError {
             ClientError::Batch(error) => StoreError::Batch(error),
             ClientError::Io { action, path, source } => match source.downcast::<StoreError>() {
                 Ok(own) => own,
+                Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+                    let own = rustix::process::geteuid().as_raw();
+                    StoreError::NotAllowed { socket: path, own, source }
+                }
                 Err(source) => StoreError::Client(ClientError::Io { action, path, source }),
             },
             other => StoreError::Client(other),

@@ -35,14 +35,27 @@ impl Agent {
     /// # Panics
     /// If it cannot open it.
     pub fn open_within(store: &Path, mode: &str, deadline: Duration, errors: &Path) -> Agent {
-        let mut agent = Agent(Process::start(&agent(store, mode, deadline), errors));
+        Agent::ready(Process::start(&agent(store, mode, deadline), errors))
+    }
+
+    /// Likewise as another user, with a program copied to `folder`; only root may.
+    ///
+    /// # Panics
+    /// If it cannot open it.
+    pub fn open_as(uid: u32, store: &Path, mode: &str, folder: &Path, errors: &Path) -> Agent {
+        let arguments = agent(store, mode, Duration::from_secs(5));
+        Agent::ready(Process::start_as(uid, folder, &arguments, errors))
+    }
+
+    fn ready(process: Process) -> Agent {
+        let mut agent = Agent(process);
         let line = agent.0.line();
         assert_eq!(line, "ready", "{}", agent.0.errors());
         agent
     }
 
     /// What it answers to an order: `learn KEY`, `get KEY`, `host`, `fork` (a child that sleeps),
-    /// `child KEY` (a child that learns and reads with the inherited handle), `close`.
+    /// `child KEY` (a child that learns and reads with the inherited handle), `bulk COUNT`, `close`.
     pub fn ask(&mut self, order: &str) -> String {
         self.0.tell(order);
         self.0.line()
@@ -90,6 +103,7 @@ pub fn play(store: &str, mode: &str, deadline_ms: &str) -> Result<()> {
             ("host", _) => handle.is_host().map(|is| is.to_string()),
             ("fork", _) => Ok(sleeping_child()?.to_string()),
             ("child", key) => Ok(child_with_handle(handle, key)?),
+            ("bulk", count) => bulk(handle, count.parse()?),
             ("write", prefix) => return write_on(handle, prefix),
             ("close", _) => {
                 store = None;
@@ -112,6 +126,17 @@ fn learn(store: &Store, key: &str) -> Result<String, StoreError> {
     let id = Id::from(key);
     let lsn = store.learn(&Learn { id, content: Some(key), ..Learn::default() })?;
     Ok(format!("ok {lsn}"))
+}
+
+fn bulk(store: &Store, count: usize) -> Result<String, StoreError> {
+    let keys: Vec<String> = (0..count).map(|number| format!("bulk-{number}")).collect();
+    let learns = keys.iter().map(|key| Learn {
+        id: Id::from(key.as_str()),
+        content: Some(key),
+        ..Learn::default()
+    });
+    let receipt = store.learn_batch(learns)?;
+    Ok(format!("ok {} {}", receipt.last_lsn, receipt.errors.len()))
 }
 
 fn get(store: &Store, key: &str) -> Result<String, StoreError> {

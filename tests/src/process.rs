@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -41,8 +42,22 @@ pub struct Process {
 impl Process {
     /// Starts the host in a role; what it has to say about errors goes to the file `errors`.
     pub fn start(arguments: &[OsString], errors: &Path) -> Process {
+        Process::run(&mut Command::new(host_program()), arguments, errors)
+    }
+
+    /// Likewise as another user; only root may. The program is copied to `folder`, where that user
+    /// can run it.
+    pub fn start_as(uid: u32, folder: &Path, arguments: &[OsString], errors: &Path) -> Process {
+        let program = folder.join("sutra-test-host");
+        if !program.exists() {
+            std::fs::copy(host_program(), &program).expect("the host can be copied");
+        }
+        Process::run(Command::new(program).uid(uid).gid(uid), arguments, errors)
+    }
+
+    fn run(command: &mut Command, arguments: &[OsString], errors: &Path) -> Process {
         let file = File::create(errors).expect("the file for a child's errors can be made");
-        let mut child = Command::new(host_program())
+        let mut child = command
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
