@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import time
+from multiprocessing.context import ForkContext, SpawnContext
 from pathlib import Path
 
 import pytest
@@ -66,8 +66,9 @@ def _learn_in_child(store: sutra_storage.Store, name: str) -> None:
 def test_a_handle_is_of_use_in_forked_and_in_spawned_children(path: Path) -> None:
     with sutra_storage.open(path) as store:
         store.learn("parent", "")
-        for method in ("fork", "spawn"):
-            context = multiprocessing.get_context(method)
+        contexts: list[ForkContext | SpawnContext] = [ForkContext(), SpawnContext()]
+        for context in contexts:
+            method = context.get_start_method()
             children = [
                 context.Process(target=_learn_in_child, args=(store, f"{method}-{number}"))
                 for number in range(3)

@@ -95,13 +95,13 @@ def test_vectors_come_in_many_forms(store: Store, kind: object) -> None:
     if kind == "list":
         given = values
     elif kind == "memoryview":
-        given = memoryview(np.array(values, dtype=np.float32))
+        given = memoryview(np.array(values, dtype=np.float32).tobytes()).cast("f")
     else:
         given = np.array(values, dtype=kind)  # type: ignore[call-overload]
     store.learn("v", "", embedding=given)  # type: ignore[arg-type]
     found = store["v"].embedding
     assert found is not None and found.tolist() == values
-    assert store.nearest(given, 1)[0].id == "v"  # type: ignore[call-overload]
+    assert store.nearest(given, 1)[0].id == "v"
 
 
 def test_a_column_of_a_matrix_is_read_as_it_is(store: Store) -> None:
@@ -280,7 +280,7 @@ def test_opening_says_what_is_wrong(tmp_path: Path, path: Path) -> None:
     with sutra_storage.open(path, vector_dimension=3, metric="dot") as store:
         for other in ({"vector_dimension": 4}, {"vector_dimension": 3, "metric": "l2"}):
             with pytest.raises(sutra_storage.DimensionMismatchError):
-                sutra_storage.open(path, **other)  # type: ignore[arg-type]
+                sutra_storage.open(path, **other)
         with sutra_storage.open(path, read_only=True) as reader:
             store.learn("a", "")
             assert "a" in reader
