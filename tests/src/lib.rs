@@ -10,10 +10,15 @@
 //! asserts on the wall clock: deadlines only keep a broken one from hanging.
 
 pub mod agent;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod faults;
 pub mod forge;
+pub mod fuzz;
 pub mod golden;
 pub mod ledger;
+pub mod log_cuts;
 pub mod model;
+pub mod mount;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod power;
 pub mod process;
@@ -22,8 +27,12 @@ pub mod raw;
 pub mod replay;
 pub mod roles;
 pub mod sieve;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod steps;
 pub mod store;
 pub mod text;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod trace;
 pub mod wait;
 pub mod world;
 

@@ -39,6 +39,15 @@ impl Session {
         }
     }
 
+    /// Likewise, or nothing if nobody listens, or the other end goes away.
+    pub fn try_greeted(store: &Path, client_id: [u8; 16]) -> Option<Session> {
+        let stream = socket::connect(socket::path_in(store)).ok()?;
+        stream.set_read_timeout(Some(READ_TIMEOUT)).expect("a timeout can be set");
+        let mut session = Session { stream };
+        session.send(&hello(client_id));
+        matches!(session.reply(), Some((_, Reply::Hello(_)))).then_some(session)
+    }
+
     /// Sends bytes; the other end may have closed meanwhile.
     pub fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);

@@ -73,6 +73,11 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
             let waited = std::io::stdin().lock().read_line(&mut String::new());
             waited.map_err(anyhow::Error::new).and_then(|_| coordinator(store, sync, numbers))
         }
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        ["steps", store, version] => version
+            .parse()
+            .map_err(anyhow::Error::new)
+            .and_then(|version| crate::steps::write_between_stops(store, version)),
         ["watch", store, keys, duration_ms, seed] => watcher(store, keys, duration_ms, seed),
         ["hold", store] => holder(store),
         ["agent", store, mode, deadline_ms] => crate::agent::play(store, mode, deadline_ms),

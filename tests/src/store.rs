@@ -179,6 +179,17 @@ impl TestStore {
         assert!(status.success(), "{status}: {}", coordinator.errors());
     }
 
+    /// Waits until its coordinator has given up by itself, and returns what it said.
+    ///
+    /// # Panics
+    /// If it ends well.
+    pub fn wait_for_failure(&mut self) -> String {
+        let mut coordinator = self.coordinator.take().expect("a coordinator runs");
+        let status = coordinator.wait();
+        assert!(!status.success(), "it ended well: {}", coordinator.errors());
+        coordinator.errors()
+    }
+
     /// Stops its coordinator cleanly and starts another.
     pub fn restart(&mut self) {
         self.stop();

@@ -1,16 +1,19 @@
 //! The coordinator is killed at random moments, again and again, while writers write and a reader
 //! reads. Whatever was acknowledged, at whatever level, is there afterwards, once.
 //!
-//! `SUTRA_KILL_CYCLES` sets how often it is killed, `SUTRA_SEED` repeats a run.
+//! `SUTRA_KILL_CYCLES` or `SUTRA_KILL_SECONDS` sets how often it is killed, `SUTRA_SEED` repeats a
+//! run.
 
 use std::time::{Duration, Instant};
 
 use sutra_client::Client;
+use sutra_client::protocol::FrameKind;
 use sutra_coordinator::{Options, SyncMode};
 use sutra_reader::Reader;
 use sutra_tests::ledger::{
     Ledger, LedgerWatch, Sharing, Style, Versions, count_versions, verify, write_until,
 };
+use sutra_tests::raw::{Session, bare};
 use sutra_tests::store::Writing;
 use sutra_tests::text::text_of;
 use sutra_tests::{Random, TestStore};
@@ -38,6 +41,11 @@ fn live_and_die(store: &mut TestStore, random: &mut Random) {
     }
     store.wait_until_ready().unwrap();
     std::thread::sleep(Duration::from_millis(20 + random.below(80)));
+    match random.below(8) {
+        0 => return kill_in_a_checkpoint(store, random),
+        1 => return kill_after_growth(store, random),
+        _ => {}
+    }
     if random.one_in(5) {
         store.client().flush().unwrap();
     }
@@ -56,9 +64,32 @@ fn live_and_die(store: &mut TestStore, random: &mut Random) {
     }
 }
 
+/// A checkpoint is asked for, and not waited for.
+fn kill_in_a_checkpoint(store: &mut TestStore, random: &mut Random) {
+    let mut session = Session::greeted(store.dir(), [99; 16]);
+    session.send(&bare(FrameKind::Flush, 1));
+    std::thread::sleep(Duration::from_micros(random.below(4000)));
+    store.kill();
+}
+
+/// The file has just become larger.
+fn kill_after_growth(store: &mut TestStore, random: &mut Random) {
+    let size = || std::fs::metadata(store.storage_path()).map_or(0, |metadata| metadata.len());
+    let (before, started_at) = (size(), Instant::now());
+    while size() == before && started_at.elapsed() < Duration::from_millis(100) {
+        std::thread::sleep(Duration::from_micros(50));
+    }
+    std::thread::sleep(Duration::from_micros(random.below(500)));
+    store.kill();
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_is_applied_twice_however_often_it_is_killed() {
-    let cycles = std::env::var("SUTRA_KILL_CYCLES").map_or(300, |cycles| cycles.parse().unwrap());
+    let number = |name| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
+    let seconds = number("SUTRA_KILL_SECONDS");
+    // By time, or so many.
+    let cycles_max = number("SUTRA_KILL_CYCLES").unwrap_or(seconds.map_or(300, |_| u64::MAX));
+    let mut cycles = 0;
     let mut random = Random::from_env("kill_ledger");
     let mut store = TestStore::started();
     let sharing = Sharing::new(store.dir(), STYLES.len());
@@ -74,7 +105,11 @@ fn nothing_acknowledged_is_lost_and_nothing_is_applied_twice_however_often_it_is
         threads.push(scope.spawn(move || watch(&reader, watching)));
 
         let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            for cycle in 0..cycles {
+            while cycles < cycles_max
+                && seconds.is_none_or(|seconds| started_at.elapsed().as_secs() < seconds)
+            {
+                let cycle = cycles;
+                cycles += 1;
                 live_and_die(&mut store, &mut random);
                 let acknowledged = sharing.ledgers();
                 often(&mut store.options, &mut random);
@@ -109,7 +144,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_applied_twice_however_often_it_is
     check_end(&store, &ledgers);
     let operations: u64 = ledgers.iter().map(Ledger::operations).sum();
     println!(
-        "{cycles} cycles and {operations} operations in {:.1} s",
+        "CHECKS {cycles} kills and stops, {operations} operations acknowledged, in {:.1} s",
         started_at.elapsed().as_secs_f32()
     );
 }

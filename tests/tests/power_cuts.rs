@@ -24,7 +24,7 @@ fn every_image_that_a_power_cut_leaves_holds_what_was_acknowledged() {
 /// The planted bugs, each caught long before a run of the real thing would end.
 fn assert_caught(plant: Plant) {
     let summary = cut(5_000, Some(plant));
-    assert_eq!(summary.failures.len(), 1, "{plant:?} was not caught in {} images", summary.images);
+    assert!(!summary.failures.is_empty(), "{plant:?} was not caught");
     println!("caught: {}", summary.failures[0]);
 }
 

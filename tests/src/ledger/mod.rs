@@ -12,6 +12,7 @@ mod writers;
 
 use std::collections::BTreeMap;
 
+use sutra_client::protocol::{Refusal, WriteReply};
 use sutra_client::{
     Associate, Batch, ClientError, ErrorCode, Learn, Level, OperationError, Receipt, Reinforce,
     TypeRef,
@@ -288,6 +289,30 @@ impl Ledger {
         }
         frame.effects.push(Effect::Concept(concept, versions.sent));
         versions.sent
+    }
+
+    /// Enters the reply to a frame, as it comes over the wire.
+    ///
+    /// # Errors
+    /// If it is not the one that the frame must have.
+    pub fn replied(&mut self, frame: &Frame, reply: WriteReply) -> Result<(), String> {
+        let request_id = 0;
+        let answer = match reply.refusal {
+            Some(Refusal { code, detail, message }) => {
+                Err(ClientError::Refused { request_id, code, detail, message })
+            }
+            None => Ok(Receipt {
+                request_id,
+                sequence: 0,
+                writer_epoch: reply.writer_epoch,
+                first_lsn: reply.first_lsn,
+                last_lsn: reply.last_lsn,
+                level_reached: reply.level_reached,
+                already_applied: reply.already_applied,
+                errors: reply.errors,
+            }),
+        };
+        self.answered(frame, &answer)
     }
 
     /// Enters the answer to a frame.

@@ -5,15 +5,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
+use sutra_client::Level;
 use sutra_client::protocol::WriteReply;
-use sutra_client::{ClientError, Level, Receipt};
 use sutra_coordinator::{Offline, Options};
-use sutra_reader::{OpenError, Reader};
+use sutra_reader::{OpenError, Reader, verify};
 
 use super::driver::{CLIENT_ID, Expected};
 use super::image::Image;
 use crate::Random;
-use crate::ledger::{Frame, count_versions, verify};
+use crate::ledger::{Frame, count_versions, verify as hold};
 
 /// An image, and what it must hold.
 #[derive(Debug)]
@@ -46,20 +46,20 @@ impl Job {
         let ledger = &self.expected.ledger;
         match Reader::open(path) {
             // It says that it was stopped cleanly: then it holds everything as it is.
-            Ok(reader) => verify(&reader.snapshot().map_err(said)?, ledger, ledger)?,
+            Ok(reader) => hold(&reader.snapshot().map_err(said)?, ledger, ledger)?,
             Err(OpenError::NeedsRecovery { .. } | OpenError::NotFound { .. }) => {}
             Err(error) => return Err(format!("a reader that comes first: {error}")),
         }
         let mut store = Offline::open(&options).map_err(|error| format!("recovery: {error}"))?;
         let reader = Reader::open(path).map_err(said)?;
         let snapshot = reader.snapshot().map_err(said)?;
-        verify(&snapshot, ledger, ledger)?;
+        hold(&snapshot, ledger, ledger)?;
         count_versions(&snapshot)?;
 
         let settled = self.send_again(&mut store)?;
         store.publish().map_err(said)?;
         let snapshot = reader.snapshot().map_err(said)?;
-        verify(&snapshot, &settled, &settled)?;
+        hold(&snapshot, &settled, &settled)?;
         if !random.one_in(8) {
             return Ok(());
         }
@@ -69,12 +69,13 @@ impl Job {
         drop(store);
         drop(Offline::open(&options).map_err(|error| format!("a restart: {error}"))?);
         let snapshot = Reader::open(path).map_err(said)?.snapshot().map_err(said)?;
-        verify(&snapshot, &settled, &settled)?;
+        hold(&snapshot, &settled, &settled)?;
         count_versions(&snapshot)?;
-        let report = sutra_reader::verify::quick(path).map_err(said)?;
+        let options = verify::DeepOptions::default();
+        let report = verify::deep(path, options, &mut |_| {}).map_err(said)?;
         match report.is_sound() {
             true => Ok(()),
-            false => Err(format!("the quick check: {report:?}")),
+            false => Err(format!("the deep check: {report:?}")),
         }
     }
 
@@ -90,7 +91,7 @@ impl Job {
         }
         for (sequence, frame) in &self.expected.in_flight {
             let reply = send(store, *sequence, frame)?;
-            ledger.answered(frame, &receipt_of(*sequence, reply))?;
+            ledger.replied(frame, reply)?;
         }
         if !ledger.is_settled() {
             return Err("the ledger is not settled".to_owned());
@@ -103,23 +104,6 @@ fn send(store: &mut Offline, sequence: u64, frame: &Frame) -> Result<WriteReply,
     let mut bytes = Vec::new();
     frame.batch.encode(1, sequence, Level::Durable, &mut bytes);
     store.write(CLIENT_ID, "ledger", &bytes).map_err(said)
-}
-
-fn receipt_of(sequence: u64, reply: WriteReply) -> Result<Receipt, ClientError> {
-    if let Some(refusal) = reply.refusal {
-        let (code, detail, message) = (refusal.code, refusal.detail, refusal.message);
-        return Err(ClientError::Refused { request_id: 1, code, detail, message });
-    }
-    Ok(Receipt {
-        request_id: 1,
-        sequence,
-        writer_epoch: reply.writer_epoch,
-        first_lsn: reply.first_lsn,
-        last_lsn: reply.last_lsn,
-        level_reached: reply.level_reached,
-        already_applied: reply.already_applied,
-        errors: reply.errors,
-    })
 }
 
 fn said(error: impl std::fmt::Display) -> String {

@@ -1,6 +1,6 @@
 //! The power is cut, again and again, at every moment that matters in the life of a coordinator.
 //!
-//! A real coordinator serves a real client while each of its system calls is watched ([`trace`]).
+//! A real coordinator serves a real client while each of its system calls is watched ([`trace`](crate::trace)).
 //! What it stores, and what it has synced, goes into a model of the disk ([`disk`]), which gives
 //! the images that a cut may leave at that moment: old and new blocks mixed at random. Each is
 //! recovered in this process and held against the client's ledger ([`check`]). Now and then the
@@ -14,7 +14,6 @@ mod disk;
 mod driver;
 mod image;
 mod recorder;
-mod trace;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -28,12 +27,12 @@ use nix::sys::signal::Signal;
 use sutra_coordinator::Options;
 
 use crate::process::host_program;
+use crate::trace::{Ended, Traced};
 use crate::{Random, roles};
 use check::Job;
 use disk::Disk;
 use driver::Driver;
 use recorder::Recorder;
-use trace::{Ended, Traced};
 
 /// A bug that is planted to show that it is found: the disk forgets what a program without the line
 /// in question would not have told it.
@@ -196,7 +195,7 @@ fn keep(job: &Job, number: u64) -> Option<PathBuf> {
 }
 
 /// Small enough that checkpoints and recycled segments come often, and images are small.
-fn small(store: &Path, random: &mut Random) -> Options {
+pub(crate) fn small(store: &Path, random: &mut Random) -> Options {
     let mut options = Options::new(store);
     options.program = "sutra-test-host".to_owned();
     options.log_segment_size = 8192 << random.below(2);

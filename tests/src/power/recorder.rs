@@ -13,9 +13,9 @@ use nix::unistd::Pid;
 use super::check::Job;
 use super::disk::{Disk, Moment, Target};
 use super::driver::Driver;
-use super::trace::{Call, Interest, Next, Watcher, descriptor};
 use super::{Ending, Plant};
 use crate::Random;
+use crate::trace::{Call, Interest, Next, Watcher, descriptor};
 
 /// Images of a moment before or after a sync, a change of names, a publication.
 const IMAGES_PER_SYNC: u64 = 4;

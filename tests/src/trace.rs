@@ -42,6 +42,8 @@ pub enum Interest {
     Change,
     /// To look before it; it ends after so many other calls of interest.
     Sync(u32),
+    /// That it is not made, and fails with that error.
+    Fail(Errno),
 }
 
 /// What the watcher wants next.
@@ -222,7 +224,18 @@ impl Traced {
         if watcher.before(&call) == Next::Kill {
             return self.kill();
         }
+        if matches!(interest, Interest::Fail(_)) {
+            change(pid, |registers| registers.orig_rax = u64::MAX)?; // no call has this number
+        }
         let Some(result) = self.finish_call(pid) else { return Ok(()) };
+        let result = match interest {
+            Interest::Fail(errno) => {
+                let result = -i64::from(errno as i32);
+                change(pid, |registers| registers.rax = result.cast_unsigned())?;
+                result
+            }
+            _ => result,
+        };
         match interest {
             Interest::Sync(calls_left) => {
                 self.held.push(Held { call, result, calls_left, since: Instant::now() });
@@ -327,6 +340,12 @@ impl Drop for Traced {
             self.note(status);
         }
     }
+}
+
+fn change(pid: Pid, change: impl FnOnce(&mut libc::user_regs_struct)) -> io::Result<()> {
+    let mut registers = ptrace::getregs(pid)?;
+    change(&mut registers);
+    Ok(ptrace::setregs(pid, registers)?)
 }
 
 /// The call at which a thread stands, and its result if it is at its end.
