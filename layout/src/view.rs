@@ -75,6 +75,12 @@ impl View {
         View::new(Map::read_only(file)?)
     }
 
+    /// A view of a `file` that anybody may write, at any moment: it is read and not mapped, and what
+    /// was read stays as it is. See [`Map::copying`].
+    pub fn copying(file: File) -> Result<View, ViewError> {
+        View::new(Map::copying(file)?)
+    }
+
     /// The coordinator's view of `file`.
     pub fn writable(file: File) -> Result<View, ViewError> {
         View::new(Map::writable(file)?)
@@ -97,7 +103,8 @@ impl View {
             return Err(ViewError::TooShort { found: map.size() });
         };
         let superblock = block.check()?;
-        if map.size() < HEADER_SIZE {
+        // Not its size alone: a file that is not trusted may have become shorter since.
+        if map.size() < HEADER_SIZE || map.words(0, HEADER_SIZE / 8).is_none() {
             return Err(ViewError::TooShort { found: map.size() });
         }
         let extents = Box::new(
@@ -254,6 +261,15 @@ impl View {
         self.prefetch(Region::EDGES, EDGE_SHAPE, ordinal, 1);
     }
 
+    #[cold]
+    fn beyond_file(&self, offset: u64, size: u64) -> Damage {
+        if self.map.is_exhausted() {
+            let expected = "less than what a snapshot copies of a file that is not trusted";
+            return Damage::new(offset, "the size of an item", size, expected);
+        }
+        Damage::new(offset, "the end of an item", offset.saturating_add(size), "within the file")
+    }
+
     /// Words of a derived region, from the start of unit `ordinal` on. They must lie in one extent.
     #[inline]
     pub fn words(&self, region: Region, ordinal: u64, count: u64) -> Result<&[AtomicU64], Damage> {
@@ -276,7 +292,7 @@ impl View {
         if within + count * 8 > shape.extent_size(extent) {
             return Err(beyond_extent(offset, count * 8));
         }
-        self.map.words(offset, count).ok_or_else(|| beyond_file(offset, count * 8))
+        self.map.words(offset, count).ok_or_else(|| self.beyond_file(offset, count * 8))
     }
 
     /// The bytes of `count` units of a truth region, which must lie in one extent.
@@ -297,7 +313,7 @@ impl View {
         }
         // SAFETY: every caller in this module checked that the units lie below a captured
         // watermark; the reconciler stores above it only.
-        unsafe { self.map.bytes(offset, size) }.ok_or_else(|| beyond_file(offset, size))
+        unsafe { self.map.bytes(offset, size) }.ok_or_else(|| self.beyond_file(offset, size))
     }
 
     /// Record `ordinal`, which must lie below the slot's count.
@@ -361,7 +377,7 @@ impl View {
         }
         // SAFETY: below the captured watermark, as just checked.
         let head = unsafe { self.map.bytes(start, BLOB_HEAD_SIZE) }
-            .ok_or_else(|| beyond_file(start, BLOB_HEAD_SIZE))?;
+            .ok_or_else(|| self.beyond_file(start, BLOB_HEAD_SIZE))?;
         let head: &BlobHead = typed(head)?;
         let size = u64::from(head.size);
         at_most("a blob's end", head_end + size, slot.content_size)?;
@@ -371,7 +387,7 @@ impl View {
         }
         // SAFETY: as above.
         let bytes = unsafe { self.map.bytes(start + BLOB_HEAD_SIZE, size) }
-            .ok_or_else(|| beyond_file(start, all))?;
+            .ok_or_else(|| self.beyond_file(start, all))?;
         Ok((head, bytes))
     }
 
@@ -505,9 +521,4 @@ fn out_of_region(region: Region, ordinal: u64) -> Damage {
 #[cold]
 fn beyond_extent(offset: u64, size: u64) -> Damage {
     Damage::new(offset, "the size of an item", size, "within its extent")
-}
-
-#[cold]
-fn beyond_file(offset: u64, size: u64) -> Damage {
-    Damage::new(offset, "the end of an item", offset.saturating_add(size), "within the file")
 }

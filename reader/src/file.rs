@@ -43,6 +43,15 @@ pub(crate) struct StoreFile {
     pub(crate) identity: Identity,
 }
 
+/// Who is believed to write the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writers {
+    /// The coordinator alone, which changes nothing below what it has published: it is mapped.
+    Coordinator,
+    /// Anybody, at any moment: what is asked for is copied first.
+    Anybody,
+}
+
 /// Which file it is: device and inode.
 pub(crate) type Identity = (u64, u64);
 
@@ -61,6 +70,10 @@ pub(crate) fn identity_of(path: &Path) -> io::Result<Identity> {
 impl StoreFile {
     /// Opens the file and checks its superblock, and nothing else.
     pub(crate) fn open_unaccepted(path: PathBuf) -> Result<StoreFile, OpenError> {
+        StoreFile::open_written_by(Writers::Coordinator, path)
+    }
+
+    fn open_written_by(writers: Writers, path: PathBuf) -> Result<StoreFile, OpenError> {
         let of_io = |error| OpenError::of_io(&path, error);
         let file = open_file(&path).map_err(of_io)?;
         let metadata = file.metadata().map_err(of_io)?;
@@ -69,13 +82,17 @@ impl StoreFile {
             return Err(OpenError::NotAStore { path, found });
         }
         let identity = (metadata.dev(), metadata.ino());
-        let view = View::read_only(file).map_err(|error| OpenError::of_view(&path, error))?;
+        let view = match writers {
+            Writers::Coordinator => View::read_only(file),
+            Writers::Anybody => View::copying(file),
+        };
+        let view = view.map_err(|error| OpenError::of_view(&path, error))?;
         Ok(StoreFile { path: path.into(), view, identity })
     }
 
     /// Opens the file, checks its header, and gives the newest version that may be believed.
-    pub(crate) fn open(path: PathBuf) -> Result<(StoreFile, Slot), OpenError> {
-        let file = StoreFile::open_unaccepted(path)?;
+    pub(crate) fn open(path: PathBuf, writers: Writers) -> Result<(StoreFile, Slot), OpenError> {
+        let file = StoreFile::open_written_by(writers, path)?;
         let of_damage = |damage| OpenError::of_damage(&file.path, &damage);
         file.check_directory().map_err(of_damage)?;
         let slot = file.accept().map_err(of_damage)?.map_err(|found| {

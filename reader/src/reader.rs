@@ -10,12 +10,16 @@ use sutra_layout::slot::Slot;
 use sutra_layout::sys::clock;
 
 use crate::error::{OpenError, ReadError};
-use crate::file::{HEARTBEAT_STALE, StoreFile, identity_of};
+use crate::file::{HEARTBEAT_STALE, StoreFile, Writers, identity_of};
 use crate::snapshot::{Snapshot, Version};
 use crate::symbols::Symbols;
 
 /// The file of a store, in its directory.
 pub const STORAGE_FILE: &str = "storage.dat";
+
+/// How often a file that anybody may write is copied again before a header that is none counts as
+/// damage, and not as caught in the middle of a publication.
+const COPIES_MAX: u32 = 4;
 
 /// Without a heartbeat, the path is compared with the open file this often.
 const IDENTITY_INTERVAL: Duration = Duration::from_secs(1);
@@ -27,6 +31,7 @@ const IDENTITY_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Reader {
     store: PathBuf,
+    writers: Writers,
     state: Mutex<State>,
 }
 
@@ -52,11 +57,30 @@ pub struct WriterStatus {
 
 impl Reader {
     /// Opens the store in directory `store_dir`. Creates nothing, and needs read permission only.
+    ///
+    /// Relies on only the coordinator writing `storage.dat`, as the modes of the files ensure where
+    /// nobody else has the coordinator's user: what a snapshot gives is borrowed from the mapped
+    /// file. See [`Reader::open_untrusted`] for a file of another origin.
     pub fn open(store_dir: impl AsRef<Path>) -> Result<Reader, OpenError> {
-        let store = store_dir.as_ref().to_owned();
-        let version = open_version(&store)?;
+        Reader::open_written_by(Writers::Coordinator, store_dir.as_ref())
+    }
+
+    /// Opens a store whose `storage.dat` may hold anything and may be written, made longer or
+    /// shorter by anybody at any moment: a store that was received, or that lies where others write.
+    ///
+    /// Nothing is mapped. Each snapshot reads what is asked of it, keeps its own copy, and checks
+    /// that; so it gives a valid answer or an error, and gives the same again when it is asked again.
+    /// Whether the answer is true only the writer knows. A read costs about a microsecond instead of
+    /// a fraction of one, and a snapshot keeps what it has read in memory: up to 1 GiB, after which
+    /// it gives errors and another snapshot goes on. Waiting looks every few milliseconds.
+    pub fn open_untrusted(store_dir: impl AsRef<Path>) -> Result<Reader, OpenError> {
+        Reader::open_written_by(Writers::Anybody, store_dir.as_ref())
+    }
+
+    fn open_written_by(writers: Writers, store: &Path) -> Result<Reader, OpenError> {
+        let version = open_version(store, writers)?;
         let state = State { version: Arc::new(version), identity_checked_at: Instant::now() };
-        Ok(Reader { store, state: Mutex::new(state) })
+        Ok(Reader { store: store.to_owned(), writers, state: Mutex::new(state) })
     }
 
     /// The store's directory, as it was given.
@@ -68,13 +92,17 @@ impl Reader {
     pub fn snapshot(&self) -> Result<Snapshot, ReadError> {
         let mut state = self.lock();
         self.follow(&mut state)?;
-        state.advance()?;
+        if self.writers == Writers::Coordinator {
+            state.advance()?;
+        }
         Ok(Snapshot::new(Arc::clone(&state.version), clock::now_us()))
     }
 
     /// Whether a coordinator writes this store at the moment.
     pub fn writer(&self) -> WriterStatus {
-        writer_of(&self.file())
+        // Of a file that is copied, what is known is as old as the copy.
+        let newest = if self.writers == Writers::Anybody { self.follow_file().ok() } else { None };
+        writer_of(&newest.unwrap_or_else(|| self.file()))
     }
 
     /// The file that the store has at the moment, as far as is known.
@@ -90,6 +118,10 @@ impl Reader {
     }
 
     fn follow(&self, state: &mut State) -> Result<(), ReadError> {
+        if self.writers == Writers::Anybody {
+            state.version = Arc::new(open_version(&self.store, self.writers)?);
+            return Ok(());
+        }
         let file = &state.version.file;
         let superseded_by = file.view.header_word(SUPERSEDED_BY_OFFSET);
         let is_superseded = superseded_by.load(Ordering::Relaxed) != 0;
@@ -106,7 +138,7 @@ impl Reader {
             // The directory is being moved or deleted: what we have stays readable.
             Err(_) if !is_superseded => Ok(()),
             _ => {
-                state.version = Arc::new(open_version(&self.store)?);
+                state.version = Arc::new(open_version(&self.store, self.writers)?);
                 Ok(())
             }
         }
@@ -137,13 +169,24 @@ impl State {
 }
 
 /// Opens the file of a store at its newest version.
-fn open_version(store: &Path) -> Result<Version, OpenError> {
-    let (file, slot) = StoreFile::open(store.join(STORAGE_FILE))?;
+fn open_version(store: &Path, writers: Writers) -> Result<Version, OpenError> {
+    let mut copies_left = if writers == Writers::Anybody { COPIES_MAX } else { 1 };
+    loop {
+        copies_left -= 1;
+        match open_version_once(store, writers) {
+            Err(OpenError::Damaged { .. }) if copies_left > 0 => {}
+            opened => return opened,
+        }
+    }
+}
+
+fn open_version_once(store: &Path, writers: Writers) -> Result<Version, OpenError> {
+    let (file, slot) = StoreFile::open(store.join(STORAGE_FILE), writers)?;
     let path = Arc::clone(&file.path);
     let version = Version::new(Arc::new(file), slot, Arc::default());
     version.map_err(|error| match error {
         ReadError::Damaged { damage, .. } => OpenError::of_damage(&path, &damage),
-        _ => unreachable!("a version is made from the mapping alone"),
+        _ => unreachable!("a version is made from the file alone"),
     })
 }
 

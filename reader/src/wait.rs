@@ -13,6 +13,9 @@ use crate::snapshot::Snapshot;
 /// store has another file by now.
 const SLEEP_MAX: Duration = Duration::from_millis(500);
 
+/// How often a file that is not mapped is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
 impl Reader {
     /// Waits until a version after number `after_commit_seq` is published; false if none was in
     /// time. A zero timeout only looks.
@@ -34,9 +37,10 @@ impl Reader {
                 return Ok(false);
             }
             let map = file.view.map();
-            let word = map.half_word(COMMIT_SEQ_OFFSET);
-            let word = word.expect("the header is in the file");
-            wait::wait(word, commit_seq as u32, left.min(SLEEP_MAX));
+            match map.half_word(COMMIT_SEQ_OFFSET) {
+                Some(word) => wait::wait(word, commit_seq as u32, left.min(SLEEP_MAX)),
+                None => std::thread::sleep(left.min(LOOK_INTERVAL)),
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
+
 use sutra_client::Client;
 use sutra_layout::limits::{CLIENTS_MAX, CONNECTIONS_MAX, VECTOR_SPACES_MAX};
 use sutra_layout::slot::Slot;
@@ -50,7 +52,9 @@ pub(super) fn examine(store: &Path, client: Option<Client>) -> Vec<Finding> {
 
 /// The newest version as the file tells it, sound or not: only its counts are of interest.
 fn newest_slot(store: &Path) -> Option<Slot> {
-    let view = View::read_only(File::open(store.join(STORAGE_FILE)).ok()?).ok()?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = rustix::fs::open(store.join(STORAGE_FILE), flags, Mode::empty()).ok()?;
+    let view = View::read_only(File::from(file)).ok()?;
     let durable = view.durable_slots();
     let durable = Slot::newest(&durable).map(|(_, slot)| *slot);
     view.capture().ok().flatten().into_iter().chain(durable).max_by_key(|slot| slot.commit_seq)

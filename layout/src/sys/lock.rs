@@ -21,6 +21,9 @@ pub const READER_LOCKS_OFFSET: i64 = 1 << 61;
 /// Pids are below this.
 const READER_LOCKS_COUNT: i64 = 1 << 32;
 
+/// Readers that are counted: anybody who may read the file can announce as many as he likes.
+const READERS_MAX: usize = 1 << 16;
+
 /// Announces this process as a reader of `file`. Waits for nobody, and nobody waits for it.
 pub fn announce_reader(file: &File, pid: u32) -> io::Result<()> {
     let lock = range(libc_short(nix::libc::F_RDLCK), READER_LOCKS_OFFSET + i64::from(pid), 1);
@@ -34,14 +37,14 @@ pub fn readers(file: &File) -> io::Result<Vec<u32>> {
     let mut pids = Vec::new();
     let mut from = READER_LOCKS_OFFSET;
     let end = READER_LOCKS_OFFSET + READER_LOCKS_COUNT;
-    while from < end {
+    while from < end && pids.len() < READERS_MAX {
         let mut lock = range(libc_short(nix::libc::F_WRLCK), from, end - from);
         fcntl(file.as_fd(), FcntlArg::F_OFD_GETLK(&mut lock))?;
         if lock.l_type == libc_short(nix::libc::F_UNLCK) || lock.l_start < from {
             break;
         }
         pids.push(u32::try_from(lock.l_start - READER_LOCKS_OFFSET).unwrap_or(0));
-        from = lock.l_start + lock.l_len.max(1);
+        from = lock.l_start.saturating_add(lock.l_len.max(1));
     }
     Ok(pids)
 }

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 
+use super::copies::Copies;
+
 /// Windows are tried from the largest: the file grows into what is already mapped.
 const WINDOW_SIZES: [u64; 4] = [1 << 40, 1 << 36, 1 << 32, 1 << 28];
 
@@ -26,6 +28,8 @@ pub struct Map {
     windows: Mutex<Vec<MmapRaw>>,
     file: File,
     writable: bool,
+    /// Where nothing is mapped: what was read of the file so far.
+    copies: Option<Box<Copies>>,
 }
 
 impl Map {
@@ -39,6 +43,26 @@ impl Map {
         Map::new(file, true)
     }
 
+    /// Maps nothing: whatever is asked for is read from `file`, once, and then stays as it was
+    /// read, whoever writes or shortens the file. For a file that others than the coordinator may
+    /// change. Words are as old as their first load, so nothing can be waited for.
+    pub fn copying(file: File) -> io::Result<Map> {
+        let size = file.metadata()?.len();
+        Ok(Map {
+            base: AtomicPtr::default(),
+            limit: AtomicU64::new(size),
+            windows: Mutex::new(Vec::new()),
+            file,
+            writable: false,
+            copies: Some(Box::default()),
+        })
+    }
+
+    /// Whether more was asked of a [copying](Map::copying) map than it takes.
+    pub fn is_exhausted(&self) -> bool {
+        self.copies.as_ref().is_some_and(|copies| copies.is_exhausted())
+    }
+
     fn new(file: File, writable: bool) -> io::Result<Map> {
         let map = Map {
             base: AtomicPtr::default(),
@@ -46,6 +70,7 @@ impl Map {
             windows: Mutex::new(Vec::new()),
             file,
             writable,
+            copies: None,
         };
         map.extend()?;
         Ok(map)
@@ -65,6 +90,10 @@ impl Map {
     pub fn extend(&self) -> io::Result<u64> {
         let mut windows = self.windows.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let file_size = self.file.metadata()?.len();
+        if self.copies.is_some() {
+            self.limit.store(file_size, Ordering::Release);
+            return Ok(file_size);
+        }
         let window_size = windows.last().map_or(0, MmapRaw::len) as u64;
         if windows.is_empty() || file_size > window_size {
             let window = self.map_window(file_size)?;
@@ -122,6 +151,7 @@ impl Map {
     /// The address of `size` bytes at `offset`, if they are all in the file.
     #[inline(always)]
     fn pointer(&self, offset: u64, size: u64) -> Option<*mut u8> {
+        debug_assert!(self.copies.is_none(), "where nothing is mapped there is no address");
         let end = offset.checked_add(size)?;
         if end > self.limit.load(Ordering::Acquire) {
             self.extend_to(end)?;
@@ -135,7 +165,7 @@ impl Map {
     /// Nothing is accessed; beyond the file nothing is asked for either.
     #[inline(always)]
     pub fn prefetch(&self, offset: u64) {
-        if offset >= self.limit.load(Ordering::Acquire) {
+        if self.copies.is_some() || offset >= self.limit.load(Ordering::Acquire) {
             return;
         }
         #[cfg(target_arch = "x86_64")]
@@ -156,6 +186,9 @@ impl Map {
     /// The words at `offset`, if they are in the file and aligned.
     #[inline(always)]
     pub fn words(&self, offset: u64, count: u64) -> Option<&[AtomicU64]> {
+        if let Some(copies) = &self.copies {
+            return copies.words(&self.file, offset, count);
+        }
         let pointer = self.pointer(offset, count.checked_mul(8)?)?.cast::<AtomicU64>();
         if !pointer.is_aligned() {
             return None;
@@ -171,8 +204,11 @@ impl Map {
         self.words(offset, 1)?.first()
     }
 
-    /// The low half of the word at `offset`, for the futex.
+    /// The low half of the word at `offset`, for the futex; `None` where nothing is mapped.
     pub fn half_word(&self, offset: u64) -> Option<&AtomicU32> {
+        if self.copies.is_some() {
+            return None;
+        }
         let pointer = self.pointer(offset, 4)?.cast::<AtomicU32>();
         if !pointer.is_aligned() {
             return None;
@@ -189,6 +225,9 @@ impl Map {
     /// in a page that is written before it is named.
     #[inline(always)]
     pub unsafe fn bytes(&self, offset: u64, size: u64) -> Option<&[u8]> {
+        if let Some(copies) = &self.copies {
+            return copies.bytes(&self.file, offset, size);
+        }
         let pointer = self.pointer(offset, size)?;
         // SAFETY: in the file, checked by `pointer`; final, promised by the caller.
         Some(unsafe { std::slice::from_raw_parts(pointer, size as usize) })
@@ -220,6 +259,9 @@ impl Map {
     /// Writes the dirty pages of a range to disk, and waits. `offset` is a multiple of the page size.
     pub fn sync_range(&self, offset: u64, size: u64) -> io::Result<()> {
         let beyond = || io::Error::from(io::ErrorKind::UnexpectedEof);
+        if !self.writable {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         let pointer = self.pointer(offset, size).ok_or_else(beyond)?;
         // SAFETY: the range is mapped and in the file; syncing changes no contents.
         unsafe { rustix::mm::msync(pointer.cast(), size as usize, rustix::mm::MsyncFlags::SYNC)? };
@@ -229,6 +271,9 @@ impl Map {
     /// Asks the kernel to make the pages of a range present and writable, so that the first store
     /// costs no fault. A failure costs only that.
     pub fn populate(&self, offset: u64, size: u64) {
+        if !self.writable {
+            return;
+        }
         let Some(pointer) = self.pointer(offset, size) else {
             return;
         };

@@ -1,6 +1,7 @@
 //! The platform: maps, space, waiting, locks, forks, clocks. Linux; another system would begin here.
 
 pub mod clock;
+pub(crate) mod copies;
 pub mod fork;
 pub mod lock;
 pub mod map;

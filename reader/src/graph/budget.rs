@@ -85,13 +85,25 @@ pub(crate) struct Meter<'q> {
     budget: Budget<'q>,
     reached: u64,
     steps_left: u32,
+    /// Looks until there were more associations than a sound store has for one traversal.
+    looks_left: u64,
+    looks_max: u64,
 }
+
+/// How often one traversal looks at each association at most: from either of its ends, on either of
+/// the two sides of a search, and as much again.
+const STEPS_PER_EDGE: u64 = 8;
+/// Looks that are always granted.
+const LOOKS_MIN: u64 = 64;
 
 impl<'q> Meter<'q> {
     /// A full one. It looks at the clock once before anything is done.
-    pub(crate) fn new(budget: Budget<'q>) -> Meter<'q> {
+    pub(crate) fn new(budget: Budget<'q>, snapshot: &Snapshot) -> Meter<'q> {
         let looks = budget.deadline.is_some() || budget.cancelled.is_some();
-        Meter { budget, reached: 0, steps_left: if looks { 1 } else { STEPS_PER_LOOK } }
+        let looks_max =
+            LOOKS_MIN + snapshot.slot().edges * STEPS_PER_EDGE / u64::from(STEPS_PER_LOOK);
+        let steps_left = if looks { 1 } else { STEPS_PER_LOOK };
+        Meter { budget, reached: 0, steps_left, looks_left: looks_max, looks_max }
     }
 
     /// One association more was looked at.
@@ -119,6 +131,14 @@ impl<'q> Meter<'q> {
     #[cold]
     fn look(&mut self) -> Result<(), Halt> {
         self.steps_left = STEPS_PER_LOOK;
+        // Many concepts whose columns name one long list, as only damage makes them.
+        let Some(looks_left) = self.looks_left.checked_sub(1) else {
+            self.steps_left = 1;
+            let expected = "no more than the store has for one traversal";
+            let found = self.looks_max * u64::from(STEPS_PER_LOOK);
+            return Err(Halt::Damage(Damage::new(0, "associations met", found, expected)));
+        };
+        self.looks_left = looks_left;
         if self.budget.cancelled.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
             self.steps_left = 1; // and so it stays
             return Err(Halt::Stopped(Stopped::Cancelled));

@@ -200,7 +200,7 @@ impl<'q, V: FnMut(Neighbor) -> ControlFlow<()>> Walk<'q, V> {
         Walk {
             snapshot,
             follow: Follow::new(snapshot, types, min_confidence, filter, valid_at),
-            meter: Meter::new(query.budget),
+            meter: Meter::new(query.budget, snapshot),
             limit: query.limit.unwrap_or(usize::MAX),
             edge_end: query.after.map_or(u64::MAX, u64::from),
             last: query.after,

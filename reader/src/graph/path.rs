@@ -98,7 +98,7 @@ impl Snapshot {
         let mut search = Search {
             snapshot: self,
             follow: Follow::new(self, types, min_confidence, filter, valid_at),
-            meter: Meter::new(query.budget),
+            meter: Meter::new(query.budget, self),
         };
         SCRATCH.with_borrow_mut(|sides| {
             let found = search.run(sides, (from.ordinal(), to.ordinal()), query);

@@ -4,6 +4,7 @@
 //! may rely on: truth, then what is derived from it, then the slot.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+pub mod everything;
 mod memory;
 pub mod random;
 
