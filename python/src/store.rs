@@ -201,11 +201,12 @@ impl Store {
             Some(path) => sutra_store::Store::open(path, options),
             None => sutra_store::Store::open_from_environment(options),
         })?;
+        let seen = done(py, || Ok(store.snapshot()?.commit_seq()))?;
         Ok(Store {
             path: store.path().to_owned(),
             namespace: namespace.unwrap_or_default().into(),
             arguments: (vector_dimension, metric, mode, create, read_only),
-            seen: AtomicU64::new(0),
+            seen: AtomicU64::new(seen),
             store: RwLock::new(Some(Arc::new(store))),
         })
     }
@@ -443,7 +444,7 @@ impl Store {
     }
 
     /// Waits until something new is published, and is False if nothing was in `timeout` seconds.
-    /// Each publication is told once to a handle; the first call tells of those after it was opened.
+    /// Each publication is told once to a handle, from its opening on, those of its own writes too.
     #[pyo3(signature = (timeout=None))]
     fn wait_for_update(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let timeout = timeout_of(py, timeout)?;
@@ -452,14 +453,7 @@ impl Store {
         loop {
             let left = timeout.saturating_sub(started_at.elapsed());
             let seen = self.seen.load(Ordering::Relaxed);
-            let updated = done(py, || {
-                if seen == 0 {
-                    let now = store.snapshot()?.commit_seq();
-                    self.seen.fetch_max(now, Ordering::Relaxed);
-                    return store.wait_for_update(now, left.min(WAIT_SLICE));
-                }
-                store.wait_for_update(seen, left.min(WAIT_SLICE))
-            })?;
+            let updated = done(py, || store.wait_for_update(seen, left.min(WAIT_SLICE)))?;
             if updated {
                 let now = done(py, || Ok(store.snapshot()?.commit_seq()))?;
                 self.seen.fetch_max(now, Ordering::Relaxed);

@@ -28,6 +28,7 @@ def test_a_waiter_is_woken_by_another_process(path: Path, worker: type) -> None:
     with sutra_storage.open(path) as store:
         assert not store.wait_for_update(0)
         worker().run("store.learn('a', '')")
+        # Also of what happened before the call.
         assert store.wait_for_update(30)
         assert "a" in store and not store.wait_for_update(0.01)
 
