@@ -204,6 +204,10 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
     let clients = Clients::new(&read_clients(&view, place, durable)?);
     let symbols = Symbols::load(&view, &base)?;
     let image = Image::new(view, &base)?;
+    // The last coordinator may have died between storing a durable slot and syncing it. It counts as
+    // the newest, so the next checkpoint writes over the client table of the other, which then must
+    // not be the only one on disk. Likewise the entry of a vector space, before its extents are.
+    image.sync_header()?;
     let roots = Roots::recover(&image)?;
     let mut now = base;
     now.id_index_depth = roots.ids.depth.into();

@@ -76,6 +76,11 @@ impl Image {
         self.view.map().file().sync_data().map_err(failed)
     }
 
+    /// Makes the header durable as it stands.
+    pub fn sync_header(&self) -> Result<(), CoordinatorError> {
+        self.sync_range(0, HEADER_SIZE)
+    }
+
     /// Makes one page durable.
     pub(super) fn sync_page(&self, offset: u64) -> Result<(), CoordinatorError> {
         self.sync_range(offset, PAGE_SIZE)

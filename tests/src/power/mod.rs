@@ -298,7 +298,9 @@ impl History<'_> {
             }
             (Ending::Killed, Ended::Killed(Signal::SIGKILL)) => self.lives[1] += 1,
             // Before it listened to signals.
-            (Ending::Stopped, Ended::Killed(Signal::SIGTERM)) => self.lives[1] += 1,
+            (Ending::Stopped | Ending::WithClient, Ended::Killed(Signal::SIGTERM)) => {
+                self.lives[1] += 1;
+            }
             (Ending::Stopped | Ending::WithClient, Ended::Exited(0)) => self.lives[2] += 1,
             _ => {
                 let errors = std::fs::read_to_string(&self.errors).unwrap_or_default();

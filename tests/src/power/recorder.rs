@@ -9,6 +9,7 @@ use std::sync::mpsc::SyncSender;
 
 use nix::libc;
 use nix::unistd::Pid;
+use sutra_layout::geometry::HEADER_SIZE;
 
 use super::check::Job;
 use super::disk::{Disk, Moment, Target};
@@ -72,10 +73,10 @@ impl Recorder<'_> {
     fn is_forgotten(&self, target: &Target) -> bool {
         let is_storage = |inode| self.disk.inode_of(self.disk.root(), "storage.dat") == Some(inode);
         match (self.plant, target) {
-            // All but the header, which ends at 64 KiB, and with it the durable slots.
+            // All but the header, and with it the durable slots.
             (Some(Plant::SlotBeforeTruth), Target::Whole(inode)) => is_storage(*inode),
             (Some(Plant::SlotBeforeTruth), Target::Range(inode, from, _)) => {
-                is_storage(*inode) && *from >= 65536
+                is_storage(*inode) && *from >= HEADER_SIZE
             }
             (Some(Plant::NoDirectorySync), Target::Whole(inode)) => !self.disk.is_file(*inode),
             _ => false,
@@ -180,10 +181,17 @@ impl Watcher for Recorder<'_> {
                 | libc::SYS_msync
         );
         if is_sync {
-            if let Some(target) = self.target(call) {
+            let target = self.target(call);
+            let is_of_header =
+                matches!(target, Some(Target::Range(_, from, _)) if from < HEADER_SIZE);
+            if let Some(target) = target {
                 self.syncs.insert(call.thread, (target, moment));
             }
             self.cut(IMAGES_PER_SYNC, "before a sync");
+            // Stored and not synced: what the next life believes, and no disk has.
+            if is_of_header && self.ending == Ending::Killed && self.random.one_in(4) {
+                return Next::Kill;
+            }
         } else if self.random.one_in(MOMENTS_PER_IMAGE) {
             self.cut(1, "before a change");
         }
