@@ -29,6 +29,7 @@ pub use client::{Client, ClientBuilder, Dial, Receipt};
 pub use error::ClientError;
 pub use protocol::associate::{Associate, TypeRef};
 pub use protocol::code::{ErrorCode, OperationError, Refusal};
+pub use protocol::compact::{Compacted, Horizon, PURGES_MAX};
 pub use protocol::learn::Learn;
 pub use protocol::settings::{MakeSpace, TimeToLive};
 pub use protocol::stats::WriterStats;

@@ -126,6 +126,25 @@ pub struct ServeArgs {
     /// store is written. Delete what is older than the oldest backup you keep.
     #[arg(long, value_name = "DIR")]
     pub keep_log: Option<PathBuf>,
+
+    /// Compact the store by itself once that share of storage.dat is dead, and 64 MiB; or never
+    ///
+    /// Dead are outgrown parts of the indexes and, with --history-keep, versions that are older.
+    #[arg(long, value_name = "SHARE", default_value = "0.5", value_parser = parse_share)]
+    pub compact_dead_share: f64,
+
+    /// Compactions keep history of so long, such as 30d; or all
+    #[arg(long, value_name = "DURATION", default_value = "all", value_parser = parse_kept)]
+    pub history_keep: Kept,
+}
+
+/// How much history compactions keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// All of it.
+    All,
+    /// Of so long.
+    For(Duration),
 }
 
 /// How the graph of a vector space is built and searched.
@@ -222,6 +241,11 @@ impl ServeArgs {
         options.allow_uids = self.allow_uid;
         options.allow_gids = self.allow_gid;
         options.client_memory_size = (self.client_memory_mib as usize) << 20;
+        options.compact_dead_share = self.compact_dead_share;
+        options.history_keep = match self.history_keep {
+            Kept::All => None,
+            Kept::For(time) => Some(time),
+        };
         options
     }
 }
@@ -283,6 +307,35 @@ fn parse_sync(text: &str) -> Result<SyncMode, String> {
             )),
         },
     }
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    match text {
+        "never" => Ok(f64::INFINITY),
+        _ => match text.parse() {
+            Ok(share) if (0.05..=1.0).contains(&share) => Ok(share),
+            _ => Err("expected a share from 0.05 to 1, or never".to_owned()),
+        },
+    }
+}
+
+fn parse_kept(text: &str) -> Result<Kept, String> {
+    if text == "all" {
+        return Ok(Kept::All);
+    }
+    let expected = || "expected `all`, or a duration such as 90s, 12h or 30d".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(expected)?;
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 24 * 3600,
+        "w" => 7 * 24 * 3600,
+        _ => return Err(expected()),
+    };
+    let number: u64 = number.parse().map_err(|_| expected())?;
+    number.checked_mul(seconds).map(|s| Kept::For(Duration::from_secs(s))).ok_or_else(expected)
 }
 
 fn parse_mode(text: &str) -> Result<u32, String> {
@@ -355,6 +408,10 @@ mod tests {
             "100",
             "--client-memory-mib",
             "64",
+            "--compact-dead-share",
+            "0.25",
+            "--history-keep",
+            "30d",
         ])
         .unwrap();
         assert_eq!(options.store, PathBuf::from("knowledge"));
@@ -376,6 +433,12 @@ mod tests {
         assert_eq!(options.allow_uids, [1000, 1001, 1002]);
         assert_eq!(options.allow_gids, [100]);
         assert_eq!(options.client_memory_size, 64 << 20);
+        assert_eq!(options.compact_dead_share, 0.25);
+        assert_eq!(options.history_keep, Some(Duration::from_secs(30 * 24 * 3600)));
+        assert_eq!(
+            parse(&["k", "--compact-dead-share", "never"]).unwrap().compact_dead_share,
+            f64::INFINITY
+        );
     }
 
     #[test]
@@ -413,6 +476,10 @@ mod tests {
             ("--quantization", "int4"),
             ("--allow-uid", "4294967296"),
             ("--client-memory-mib", "15"),
+            ("--compact-dead-share", "0"),
+            ("--compact-dead-share", "1.5"),
+            ("--history-keep", "30"),
+            ("--history-keep", "soon"),
         ] {
             let error = parse(&["knowledge", flag, value]).unwrap_err();
             assert!(error.contains(flag) && error.contains(value), "{error}");

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use sutra_client::ErrorCode;
 use sutra_layout::Damage;
 use sutra_layout::view::ViewError;
 
@@ -136,6 +137,30 @@ pub enum CoordinatorError {
         /// The last one that was applied.
         begun_lsn: u64,
     },
+    /// What is to be purged was never there.
+    #[error("there is no concept {id} to purge; ids are case-sensitive and exact")]
+    NothingToPurge {
+        /// Its id.
+        id: String,
+    },
+    /// History cannot be dropped before an entry that is still to come.
+    #[error(
+        "history cannot be dropped before log entry {asked}: the last one published is {published}"
+    )]
+    FutureHorizon {
+        /// What was asked for.
+        asked: u64,
+        /// The last entry that readers see.
+        published: u64,
+    },
+    /// The log grew faster than the next generation could follow it.
+    #[error(
+        "the writers were faster than the compaction could follow; compact when they are slower"
+    )]
+    Overtaken,
+    /// The coordinator ends, and what it was doing beside its work with it.
+    #[error("the coordinator is stopping; compact again when it is back")]
+    Stopped,
     /// The log refused.
     #[error(transparent)]
     Wal(#[from] WalError),
@@ -161,6 +186,20 @@ impl CoordinatorError {
                 )
             }
             _ => false,
+        }
+    }
+
+    /// What a client is told that it is.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            error if error.is_poisonous() => ErrorCode::Poisoned,
+            CoordinatorError::StorageFull { .. }
+            | CoordinatorError::Wal(WalError::StorageFull { .. }) => ErrorCode::StorageFull,
+            CoordinatorError::LimitReached { .. } => ErrorCode::LimitReached,
+            CoordinatorError::NothingToPurge { .. } => ErrorCode::UnknownConcept,
+            CoordinatorError::FutureHorizon { .. } => ErrorCode::Conflict,
+            CoordinatorError::Stopped | CoordinatorError::Deposed { .. } => ErrorCode::Stopping,
+            _ => ErrorCode::Internal,
         }
     }
 

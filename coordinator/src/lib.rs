@@ -14,10 +14,10 @@ mod clients;
 mod decide;
 mod entry;
 mod error;
-#[cfg_attr(all(), allow(dead_code, unused_imports, reason = "compaction and repair follow"))]
 mod generation;
 mod host;
 mod image;
+mod kill_point;
 pub mod log;
 mod offline;
 mod options;
@@ -36,6 +36,8 @@ pub mod wal;
 
 pub use error::CoordinatorError;
 pub use host::Host;
+#[cfg(feature = "kill-points")]
+pub use kill_point::{KILL_AT, KillPoint};
 pub use offline::Offline;
 pub use options::{Options, SyncMode};
 pub use recovery::State;

@@ -41,6 +41,12 @@ pub struct Options {
     pub checkpoint_log_size: u64,
     /// How the graph of the default vector space is built and searched, if it is not made yet.
     pub graph: GraphSettings,
+    /// A compaction begins by itself once so much of the file is dead, as a share of 1; above 1: never.
+    pub compact_dead_share: f64,
+    /// And at least so many bytes of it are.
+    pub compact_dead_size: u64,
+    /// Compactions keep history of so long, all of it where none is given.
+    pub history_keep: Option<Duration>,
     /// The program to name to whoever finds the store locked.
     pub program: String,
     /// Bytes of the log's first segment; later ones double up to 64 times that. A multiple of 4096,
@@ -72,6 +78,9 @@ impl Options {
             memory_threshold: 50_000,
             checkpoint_log_size: 64 << 20,
             graph: GraphSettings::default(),
+            compact_dead_share: 0.5,
+            compact_dead_size: 64 << 20,
+            history_keep: None,
             program: "sutra-coordinator".to_owned(),
             log_segment_size: 1 << 20,
             allow_uids: Vec::new(),

@@ -54,24 +54,35 @@ fn clear(view: &View, offset: u64, size: u64) -> Result<(), CoordinatorError> {
     fallocate(view.map().file(), flags, offset, size)
         .map_err(|errno| CoordinatorError::io("space could not be cleared")(errno.into()))
 }
+/// Called after every [`PACE`] things that are looked at or copied: an error ends the work.
+pub type Pace<'a> = &'a mut dyn FnMut() -> Result<(), CoordinatorError>;
+
+/// Things between two calls of a [`Pace`].
+pub const PACE: u64 = 4096;
 
 impl Writer {
     /// Fills index, columns and adjacency from the records and edges of `self.now`.
-    pub fn rebuild_derived(&mut self) -> Result<(), CoordinatorError> {
+    ///
+    /// # Errors
+    /// Damage; [`CoordinatorError::StorageFull`]; that of `pace`.
+    pub fn rebuild_derived(&mut self, pace: Pace<'_>) -> Result<(), CoordinatorError> {
         self.roots = Roots::default();
-        self.check_vectors()?;
-        self.rebuild_records()?;
-        self.rebuild_edges()?;
+        self.check_vectors(pace)?;
+        self.rebuild_records(pace)?;
+        self.rebuild_edges(pace)?;
         self.now.id_index_depth = self.roots.ids.depth.into();
         self.now.edge_index_depth = self.roots.edges.depth.into();
         Ok(())
     }
 
     /// Rows and their columns are as they were written, and the columns name what there is.
-    fn check_vectors(&self) -> Result<(), CoordinatorError> {
+    fn check_vectors(&self, pace: Pace<'_>) -> Result<(), CoordinatorError> {
         let (view, slot) = (self.image.view(), &self.now);
         for space in 0..slot.spaces_count as usize {
             for row in 0..slot.spaces[space].count {
+                if row.is_multiple_of(PACE) {
+                    pace()?;
+                }
                 let column = view.vector_column(space, row, slot)?;
                 check(row, "a vector column's checksum", column.is_whole())?;
                 let vector = view.vector(space, row, slot)?;
@@ -86,11 +97,14 @@ impl Writer {
         Ok(())
     }
 
-    fn rebuild_records(&mut self) -> Result<(), CoordinatorError> {
+    fn rebuild_records(&mut self, pace: Pace<'_>) -> Result<(), CoordinatorError> {
         let image = self.image.clone();
         let slot = self.now;
         let mut concepts = 0;
         for ordinal in 0..slot.records {
+            if ordinal.is_multiple_of(PACE) {
+                pace()?;
+            }
             let record = image.view().record(ordinal, &slot)?;
             check(ordinal, "a record's checksum", record.is_whole())?;
             check(ordinal, "the record before a record", record.previous <= ordinal)?;
@@ -109,10 +123,13 @@ impl Writer {
         check(slot.records, "the number of concepts", concepts == slot.concepts)
     }
 
-    fn rebuild_edges(&mut self) -> Result<(), CoordinatorError> {
+    fn rebuild_edges(&mut self, pace: Pace<'_>) -> Result<(), CoordinatorError> {
         let image = self.image.clone();
         let slot = self.now;
         for ordinal in 0..slot.edges {
+            if ordinal.is_multiple_of(PACE) {
+                pace()?;
+            }
             let edge = image.view().edge(ordinal, &slot)?;
             check(ordinal, "an edge's checksum", edge.is_whole())?;
             check(ordinal, "the edge before an edge", u64::from(edge.previous) <= ordinal)?;

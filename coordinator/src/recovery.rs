@@ -198,6 +198,8 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
     let writer_epoch = 1 + last_epoch(&mark).max(durable.writer_epoch).max(base.writer_epoch);
 
     check_directory(&view)?;
+    // A loss of power may have taken back the exchange of names, and not what was said of it.
+    view.header_word(SUPERSEDED_BY_OFFSET).store(0, Ordering::Relaxed);
     if state == State::PowerLost {
         clear_derived(&view)?;
     }
@@ -236,7 +238,7 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
         writer.now.commit_seq = unclean.commit_seq;
     }
     if state == State::PowerLost {
-        writer.rebuild_derived()?;
+        writer.rebuild_derived(&mut || Ok(()))?;
     }
 
     let proof_lsn = base.published_lsn;

@@ -44,6 +44,11 @@ impl Symbols {
         Some(self.next[table as usize]).filter(|next| *next <= table.number_max())
     }
 
+    /// The names of a table by number.
+    pub fn names(&self, table: SymbolTable) -> HashMap<u32, &str> {
+        self.numbers[table as usize].iter().map(|(name, number)| (*number, &**name)).collect()
+    }
+
     /// How many more names a table can have.
     pub fn room(&self, table: SymbolTable) -> u32 {
         table.number_max().saturating_sub(self.next[table as usize]).saturating_add(1)

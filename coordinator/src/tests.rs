@@ -219,7 +219,7 @@ fn a_rebuild_from_truth_gives_what_was_there() {
     let now = rig.writer().now;
     crate::rebuild::clear_derived(rig.writer().image.view()).unwrap();
     let writer = &mut rig.reconciler.writer;
-    writer.rebuild_derived().unwrap();
+    writer.rebuild_derived(&mut || Ok(())).unwrap();
     assert_eq!(derived_of(writer), derived);
     assert_eq!((writer.now.concepts, writer.now.edges), (now.concepts, now.edges));
 }
@@ -236,7 +236,7 @@ fn a_row_or_a_column_that_changed_is_found_before_anything_is_rebuilt() {
         let offset = writer.image.view().locate(region, shape, 200).unwrap();
         let word = writer.image.view().map().word(offset).unwrap();
         word.store(word.load(Ordering::Relaxed) ^ 1, Ordering::Relaxed);
-        let damaged = writer.rebuild_derived().unwrap_err().to_string();
+        let damaged = writer.rebuild_derived(&mut || Ok(())).unwrap_err().to_string();
         assert!(damaged.contains("200"), "{damaged}");
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use sutra_coordinator::{KILL_AT, KillPoint};
 
 use crate::wait;
 
@@ -43,6 +44,17 @@ impl Process {
     /// Starts the host in a role; what it has to say about errors goes to the file `errors`.
     pub fn start(arguments: &[OsString], errors: &Path) -> Process {
         Process::run(&mut Command::new(host_program()), arguments, errors)
+    }
+
+    /// Likewise; it kills itself when it reaches that point.
+    pub fn start_killed_at(
+        arguments: &[OsString],
+        errors: &Path,
+        point: Option<KillPoint>,
+    ) -> Process {
+        let mut command = Command::new(host_program());
+        command.envs(point.map(|point| (KILL_AT, format!("{point:?}"))));
+        Process::run(&mut command, arguments, errors)
     }
 
     /// Likewise as another user; only root may. The program is copied to `folder`, where that user

@@ -32,6 +32,8 @@ pub fn coordinate(options: &Options) -> Vec<OsString> {
         options.checkpoint_log_size,
         options.log_segment_size,
         options.client_memory_size as u64,
+        options.compact_dead_size,
+        options.history_keep.map_or(u64::MAX, |kept| kept.as_micros() as u64),
     ];
     let mut arguments =
         vec!["coordinate".into(), options.store.clone().into_os_string(), sync.into()];
@@ -103,9 +105,11 @@ fn coordinator(store: &str, sync: &str, numbers: &[&str]) -> Result<()> {
         checkpoint_log_size,
         log_segment_size,
         client_memory_size,
+        dead_size,
+        kept_us,
     ] = numbers[..]
     else {
-        bail!("a coordinator takes seven numbers, not {}", numbers.len());
+        bail!("a coordinator takes nine numbers, not {}", numbers.len());
     };
     let mut options = Options::new(store);
     options.vector_dimension = u32::try_from(dimension).ok().filter(|n| *n > 0);
@@ -120,6 +124,8 @@ fn coordinator(store: &str, sync: &str, numbers: &[&str]) -> Result<()> {
     options.checkpoint_log_size = checkpoint_log_size;
     options.log_segment_size = log_segment_size;
     options.client_memory_size = client_memory_size as usize;
+    options.compact_dead_size = dead_size;
+    options.history_keep = (kept_us != u64::MAX).then(|| Duration::from_micros(kept_us));
     options.program = "sutra-test-host".to_owned();
     Ok(sutra_coordinator::run(options)?)
 }

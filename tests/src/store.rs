@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use sutra_client::{Associate, Batch, Client, ClientBuilder, ClientError, Learn, Level, Receipt};
-use sutra_coordinator::Options;
+use sutra_coordinator::{KillPoint, Options};
 use sutra_reader::{Concept, OpenError, Reader, Snapshot};
 use tempfile::TempDir;
 
@@ -25,6 +25,8 @@ pub struct TestStore {
     errors: PathBuf,
     /// How its coordinator is started the next time.
     pub options: Options,
+    /// Where it kills itself.
+    pub kill_at: Option<KillPoint>,
     coordinator: Option<Process>,
     starts: AtomicU64,
 }
@@ -45,6 +47,7 @@ impl TestStore {
             errors: root.path().join("errors"),
             _root: root,
             options,
+            kill_at: None,
             coordinator: None,
             starts: AtomicU64::new(0),
         }
@@ -108,8 +111,8 @@ impl TestStore {
     /// Starts its coordinator and does not wait.
     pub fn spawn(&mut self) {
         assert!(self.coordinator.is_none(), "a coordinator runs already");
-        let process = Process::start(&roles::coordinate(&self.options), &self.errors_path());
-        self.coordinator = Some(process);
+        let (role, errors) = (roles::coordinate(&self.options), self.errors_path());
+        self.coordinator = Some(Process::start_killed_at(&role, &errors, self.kill_at));
     }
 
     /// Starts another coordinator beside the first.
@@ -152,6 +155,18 @@ impl TestStore {
     /// Kills its coordinator with SIGKILL.
     pub fn kill(&mut self) {
         self.coordinator.take().expect("a coordinator runs").kill();
+    }
+
+    /// Waits until its coordinator has killed itself at [`TestStore::kill_at`].
+    ///
+    /// # Panics
+    /// If it ends otherwise.
+    pub fn wait_for_kill(&mut self) {
+        use std::os::unix::process::ExitStatusExt;
+        let mut coordinator = self.coordinator.take().expect("a coordinator runs");
+        let status = coordinator.wait();
+        assert_eq!(status.signal(), Some(9), "{status}: {}", coordinator.errors());
+        self.kill_at = None;
     }
 
     /// Kills its coordinator and starts another.

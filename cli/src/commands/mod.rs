@@ -2,6 +2,7 @@
 
 pub mod associate;
 pub mod backup;
+pub mod compact;
 pub mod completions;
 pub mod disassociate;
 pub mod export;

@@ -74,6 +74,10 @@ pub struct StatsRow {
     pub file_size: u64,
     /// Which copy of storage.dat.
     pub generation: u64,
+    /// Bytes of it that a compaction would give back, about; null when no coordinator runs.
+    pub dead_size: Option<u64>,
+    /// When the running coordinator last compacted the store, in RFC 3339; null: it has not.
+    pub compacted_at: Option<String>,
     /// The coordinator's process; 0 when there is none.
     pub writer_pid: u64,
     /// Every namespace, the one without a name first.
@@ -141,6 +145,8 @@ pub fn collect(reader: &Reader, args: &WriterArgs) -> Result<StatsRow, Failure> 
         readers: stats.readers,
         file_size: stats.file_size,
         generation: stats.generation,
+        dead_size: None,
+        compacted_at: None,
         writer_pid: u64::from(stats.writer_pid),
         namespaces: snapshot.namespaces()?.into_iter().map(NamespaceRow::from).collect(),
     };
@@ -152,6 +158,8 @@ pub fn collect(reader: &Reader, args: &WriterArgs) -> Result<StatsRow, Failure> 
         row.durable_lsn = row.durable_lsn.max(running.durable_lsn);
         row.checkpoint_lsn = row.checkpoint_lsn.max(running.checkpoint_lsn);
         row.writer_pid = running.writer_pid;
+        row.dead_size = Some(running.dead_size);
+        row.compacted_at = (running.compacted_at != 0).then(|| rfc3339(running.compacted_at));
     }
     Ok(row)
 }
@@ -171,14 +179,18 @@ fn print_row(store: &Path, row: &StatsRow) -> Result<(), Failure> {
         0 => "none is running".to_owned(),
         pid => format!("pid {pid}"),
     };
+    let dead = row.dead_size.map(|size| format!(", {} of it dead", output::size(size)));
+    let compacted = row.compacted_at.as_ref().map(|time| format!(", compacted at {time}"));
     output::pairs([
         (
             "store",
             format!(
-                "{}, generation {}, {}",
+                "{}, generation {}, {}{}{}",
                 store.display(),
                 row.generation,
-                output::size(row.file_size)
+                output::size(row.file_size),
+                dead.unwrap_or_default(),
+                compacted.unwrap_or_default()
             ),
         ),
         ("concepts", count(row.concepts)),

@@ -13,6 +13,8 @@ mod link;
 use std::path::Path;
 use std::time::Duration;
 
+use sutra_layout::id::Id;
+
 pub use builder::ClientBuilder;
 pub use dial::Dial;
 pub use flight::Receipt;
@@ -20,9 +22,12 @@ use link::Link;
 
 use crate::batch::{Batch, BatchError};
 use crate::error::ClientError;
+use crate::protocol::compact::encode_compact;
 use crate::protocol::frame::{FrameKind, HEADER_SIZE, write_frame};
 use crate::protocol::write::WRITE_PREFIX_SIZE;
-use crate::protocol::{Level, ProtocolError, Reply, Wait, WriterStats};
+use crate::protocol::{
+    CompactReply, Compacted, Horizon, Level, ProtocolError, Refusal, Reply, Wait, WriterStats,
+};
 
 /// A blocking client of one store's coordinator.
 ///
@@ -179,6 +184,35 @@ impl Client {
         }
     }
 
+    /// Has the coordinator make the next generation of the file, and waits for it, at most as long
+    /// as `timeout`; it goes on without the client, too. Writers and readers go on meanwhile.
+    ///
+    /// Concepts to purge are named by namespace and id: nothing of them is left, at no time.
+    /// [`ClientError::Refused`] says why it was not done, [`ClientError::Lost`] that the coordinator
+    /// died, and the store is of the old or the new generation.
+    pub fn compact(
+        &mut self,
+        horizon: Horizon,
+        purges: &[(&str, Id<'_>)],
+        timeout: Duration,
+    ) -> Result<Compacted, ClientError> {
+        for (_, id) in purges {
+            id.check().map_err(BatchError::from)?;
+        }
+        self.link.begin(self.deadline.saturating_add(timeout))?;
+        let request_id = self.link.next_request_id();
+        let mut frame = Vec::new();
+        encode_compact(horizon, purges, request_id, &mut frame);
+        match self.link.ask_once(request_id, frame)? {
+            Reply::Compact(CompactReply { outcome: Ok(done) }) => Ok(done),
+            Reply::Compact(CompactReply { outcome: Err(refusal) }) => {
+                let Refusal { code, detail, message } = refusal;
+                Err(ClientError::Refused { request_id, code, detail, message })
+            }
+            other => Err(self.link.unexpected(&other)),
+        }
+    }
+
     /// Has the coordinator finish, checkpoint and exit, and waits until it has closed the
     /// connection. Waits first for what is in flight.
     ///
@@ -253,6 +287,7 @@ fn unexpected_kind(reply: &Reply) -> ProtocolError {
         Reply::Wait(_) => FrameKind::WaitReply,
         Reply::Stats(_) => FrameKind::StatsReply,
         Reply::Stop => FrameKind::StopReply,
+        Reply::Compact(_) => FrameKind::CompactReply,
         Reply::Error(_) => FrameKind::Error,
     };
     ProtocolError::UnexpectedKind { kind: kind as u8 }

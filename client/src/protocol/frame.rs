@@ -29,6 +29,8 @@ pub enum FrameKind {
     Stats = 5,
     /// Finish, checkpoint and exit.
     Stop = 6,
+    /// Make the next generation of the file.
+    Compact = 7,
     /// Answers [`FrameKind::Hello`].
     HelloReply = 129,
     /// Answers [`FrameKind::Write`].
@@ -41,25 +43,29 @@ pub enum FrameKind {
     StatsReply = 133,
     /// Answers [`FrameKind::Stop`].
     StopReply = 134,
+    /// Answers [`FrameKind::Compact`].
+    CompactReply = 135,
     /// Says why the connection ends.
     Error = 255,
 }
 
 impl FrameKind {
     /// Every kind.
-    pub const ALL: [FrameKind; 13] = [
+    pub const ALL: [FrameKind; 15] = [
         FrameKind::Hello,
         FrameKind::Write,
         FrameKind::Flush,
         FrameKind::Wait,
         FrameKind::Stats,
         FrameKind::Stop,
+        FrameKind::Compact,
         FrameKind::HelloReply,
         FrameKind::WriteReply,
         FrameKind::FlushReply,
         FrameKind::WaitReply,
         FrameKind::StatsReply,
         FrameKind::StopReply,
+        FrameKind::CompactReply,
         FrameKind::Error,
     ];
 

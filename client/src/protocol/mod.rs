@@ -12,6 +12,7 @@
 //! |    4 | [`write::Wait`] |  132 | [`reply::WaitReply`]     |
 //! |    5 | stats, no body  |  133 | [`stats::WriterStats`]   |
 //! |    6 | stop, no body   |  134 | stop, no body            |
+//! |    7 | [`compact::Compact`] |  135 | [`compact::CompactReply`] |
 //! |      |                 |  255 | [`reply::ErrorReply`], after which the coordinator closes |
 //!
 //! Decoding is total and borrowed: it never panics, never reserves memory by a size it has not
@@ -19,6 +20,7 @@
 
 pub mod associate;
 pub mod code;
+pub mod compact;
 pub mod frame;
 pub mod hello;
 pub mod inbox;
@@ -33,6 +35,7 @@ pub mod write;
 
 pub use associate::{Associate, AssociateOp, TypeRef};
 pub use code::{ErrorCode, Fault, OperationError, ProtocolError, Refusal};
+pub use compact::{Compact, CompactReply, Compacted, Horizon};
 pub use frame::{FrameHeader, FrameKind, HEADER_SIZE};
 pub use hello::{Hello, HelloReply, PROTOCOL_VERSION};
 pub use inbox::Inbox;

@@ -22,6 +22,7 @@
 use sutra_layout::limits::{FRAME_SIZE_MAX, OPERATIONS_PER_FRAME_MAX};
 
 use super::code::{ErrorCode, OperationError, ProtocolError, Refusal};
+use super::compact::CompactReply;
 use super::frame::{FrameKind, write_frame};
 use super::hello::HelloReply;
 use super::stats::WriterStats;
@@ -232,6 +233,8 @@ pub enum Reply {
     Stats(WriterStats),
     /// Answers a stop.
     Stop,
+    /// Answers a compact.
+    Compact(CompactReply),
     /// Says why the connection ends.
     Error(ErrorReply),
 }
@@ -246,6 +249,7 @@ impl Reply {
             FrameKind::WaitReply => WaitReply::decode(body).map(Reply::Wait),
             FrameKind::StatsReply => WriterStats::decode(body).map(Reply::Stats),
             FrameKind::StopReply => Fields::new(body).end().map(|()| Reply::Stop),
+            FrameKind::CompactReply => CompactReply::decode(body).map(Reply::Compact),
             FrameKind::Error => ErrorReply::decode(body).map(Reply::Error),
             other => Err(ProtocolError::UnexpectedKind { kind: other as u8 }),
         }

@@ -40,10 +40,20 @@ pub struct WriterStats {
     pub storage_size: u64,
     /// When the coordinator started.
     pub started_at: u64,
+    /// Bytes of storage.dat that a compaction would give back, about.
+    pub dead_size: u64,
+    /// Which copy of storage.dat is written.
+    pub generation: u64,
+    /// Compactions done.
+    pub compactions: u64,
+    /// When the last one was done; 0: none yet.
+    pub compacted_at: u64,
+    /// 1 while one is under way.
+    pub is_compacting: u64,
 }
 
 impl WriterStats {
-    const COUNT: usize = 15;
+    const COUNT: usize = 20;
 
     fn to_numbers(self) -> [u64; Self::COUNT] {
         [
@@ -62,6 +72,11 @@ impl WriterStats {
             self.log_size,
             self.storage_size,
             self.started_at,
+            self.dead_size,
+            self.generation,
+            self.compactions,
+            self.compacted_at,
+            self.is_compacting,
         ]
     }
 
@@ -82,6 +97,11 @@ impl WriterStats {
             log_size,
             storage_size,
             started_at,
+            dead_size,
+            generation,
+            compactions,
+            compacted_at,
+            is_compacting,
         ] = numbers;
         WriterStats {
             written,
@@ -99,6 +119,11 @@ impl WriterStats {
             log_size,
             storage_size,
             started_at,
+            dead_size,
+            generation,
+            compactions,
+            compacted_at,
+            is_compacting,
         }
     }
 

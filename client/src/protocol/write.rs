@@ -16,6 +16,7 @@
 use sutra_layout::limits::OPERATIONS_PER_FRAME_MAX;
 
 use super::code::ProtocolError;
+use super::compact::Compact;
 use super::frame::{FrameHeader, FrameKind, HEADER_SIZE, write_frame};
 use super::hello::Hello;
 use super::operation::Operations;
@@ -161,6 +162,8 @@ pub enum Request<'a> {
     Stats,
     /// Finish, checkpoint and exit.
     Stop,
+    /// Make the next generation of the file.
+    Compact(Compact<'a>),
 }
 
 impl<'a> Request<'a> {
@@ -174,6 +177,7 @@ impl<'a> Request<'a> {
             FrameKind::Wait => Wait::decode(body).map(Request::Wait),
             FrameKind::Stats => bare(Request::Stats),
             FrameKind::Stop => bare(Request::Stop),
+            FrameKind::Compact => Compact::decode(body).map(Request::Compact),
             other => Err(ProtocolError::UnexpectedKind { kind: other as u8 }),
         }
     }

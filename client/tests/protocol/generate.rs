@@ -4,7 +4,8 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use sutra_client::protocol::{
-    ErrorCode, ErrorReply, HelloReply, Refusal, Reply, WaitReply, WriteReply, WriterStats,
+    CompactReply, Compacted, ErrorCode, ErrorReply, HelloReply, Refusal, Reply, WaitReply,
+    WriteReply, WriterStats,
 };
 use sutra_client::{Associate, Batch, Learn, Level, OperationError, TypeRef};
 use sutra_layout::id::Id;
@@ -234,7 +235,7 @@ pub fn write_reply() -> impl Strategy<Value = WriteReply> {
 }
 
 fn stats() -> impl Strategy<Value = WriterStats> {
-    any::<[u64; 15]>().prop_map(|n| WriterStats {
+    any::<[u64; 20]>().prop_map(|n| WriterStats {
         written: n[0],
         dropped: n[1],
         pending: n[2],
@@ -250,6 +251,11 @@ fn stats() -> impl Strategy<Value = WriterStats> {
         log_size: n[12],
         storage_size: n[13],
         started_at: n[14],
+        dead_size: n[15],
+        generation: n[16],
+        compactions: n[17],
+        compacted_at: n[18],
+        is_compacting: n[19],
     })
 }
 
@@ -261,6 +267,11 @@ pub fn reply() -> impl Strategy<Value = Reply> {
         any::<(bool, u64)>().prop_map(|(timed_out, lsn)| Reply::Wait(WaitReply { timed_out, lsn })),
         stats().prop_map(Reply::Stats),
         Just(Reply::Stop),
+        (code(), any::<(bool, u64)>(), ".{0,60}").prop_map(|(code, (done, number), message)| {
+            let refusal = Refusal { code, detail: number, message };
+            let compacted = Compacted { took_us: number, ..Compacted::default() };
+            Reply::Compact(CompactReply { outcome: done.then_some(compacted).ok_or(refusal) })
+        }),
         (code(), ".{0,60}").prop_map(|(code, message)| Reply::Error(ErrorReply { code, message })),
     ]
 }
@@ -275,6 +286,7 @@ pub fn encode_reply(reply: &Reply, request_id: u64) -> Vec<u8> {
         Reply::Wait(it) => it.encode(request_id, &mut out),
         Reply::Stats(it) => it.encode(request_id, &mut out),
         Reply::Stop => sutra_client::protocol::encode_stop_reply(request_id, &mut out),
+        Reply::Compact(it) => it.encode(request_id, &mut out),
         Reply::Error(it) => it.encode(request_id, &mut out),
     }
     out

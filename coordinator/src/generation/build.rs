@@ -25,15 +25,10 @@ use crate::apply::{Gathered, Roots, Writer};
 use crate::clients::Clients;
 use crate::error::CoordinatorError;
 use crate::image::Image;
+use crate::rebuild::{PACE, Pace};
 use crate::symbols::Symbols;
 
 type Result<T> = std::result::Result<T, CoordinatorError>;
-
-/// Called after every so many things that were copied: an error ends the build.
-pub type Pace<'a> = &'a mut dyn FnMut() -> Result<()>;
-
-/// Things between two calls of a [`Pace`].
-const PACE: u64 = 4096;
 
 /// Makes the next generation of `source`, as of its version `slot`, in the empty file `file`. What
 /// it returns is applied up to that version, and what is derived is whole; nothing of it is synced,
@@ -91,7 +86,7 @@ pub fn build(
     builder.count_live()?;
     let Builder { mut writer, pace, .. } = builder;
     pace()?;
-    writer.rebuild_derived()?;
+    writer.rebuild_derived(pace)?;
     Ok(writer)
 }
 

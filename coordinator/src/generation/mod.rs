@@ -9,11 +9,19 @@
 //! |---|---|
 //! | [`plan`] | what is left out |
 //! | [`build`] | truth copied, what is derived made anew |
+//! | [`dead`] | how much that would give back |
+//! | [`find`] | what has to be forgotten before it can be left out |
+//! | [`online`] | how all that happens beside a coordinator that goes on |
 
 mod build;
-mod plan;
+mod dead;
+mod find;
+mod online;
+pub mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use build::{Pace, build};
-pub use plan::{Loss, OnLoss, Plan, refuse};
+pub use build::build;
+pub use dead::dead_size;
+pub use find::{Before, Doomed, Named, Request};
+pub use online::{Compactor, Event, Next, Order, Start, Task};

@@ -42,6 +42,7 @@ pub type OnLoss<'a> = &'a mut dyn FnMut(Loss) -> Result<(), CoordinatorError>;
 /// # Errors
 /// Always.
 pub fn refuse(loss: Loss) -> Result<(), CoordinatorError> {
+    tracing::error!(ordinal = loss.ordinal, "{} cannot be copied", loss.what);
     Err(loss.damage.into())
 }
 

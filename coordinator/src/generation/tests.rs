@@ -10,7 +10,8 @@ use sutra_layout::record::ConceptRecord;
 use sutra_layout::slot::Slot;
 use sutra_layout::view::View;
 
-use super::{Loss, Plan, build, refuse};
+use super::build;
+use super::plan::{Loss, OnLoss, Plan, refuse};
 use crate::apply::Writer;
 use crate::clients::Clients;
 use crate::error::CoordinatorError;
@@ -260,7 +261,7 @@ fn damage_ends_a_build_or_is_left_out_and_told() {
     source.record_words(17).unwrap()[4].fetch_xor(4, std::sync::atomic::Ordering::Relaxed);
     source.edge_words(5).unwrap()[1].fetch_xor(4, std::sync::atomic::Ordering::Relaxed);
     let plan = Plan::default();
-    let built = |on_loss: super::OnLoss<'_>| {
+    let built = |on_loss: OnLoss<'_>| {
         let file = tempfile::tempfile().unwrap();
         build(source, &now, &plan, Clients::default(), file, on_loss, &mut || Ok(()))
     };

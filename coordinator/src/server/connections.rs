@@ -310,9 +310,9 @@ impl Connections {
     }
 
     /// Tells everyone that nothing more is acknowledged, and closes all.
-    pub fn fail_all(&mut self, message: &str) {
+    pub fn fail_all(&mut self, code: ErrorCode, message: &str) {
         for connection in self.all.values_mut() {
-            connection.fail(ErrorCode::Poisoned, message);
+            connection.fail(code, message);
         }
         self.send_all_before_close();
     }

@@ -181,6 +181,10 @@ impl Server<'_> {
                 connection.waits += 1;
             }
             Request::Stats => self.stats().encode(header.request_id, &mut connection.out),
+            Request::Compact(compact) => {
+                connection.waits += 1;
+                self.ask_for_compaction(asker, &compact);
+            }
             Request::Stop => {
                 self.answers.stop(asker);
                 self.is_stopping = true;
@@ -250,12 +254,14 @@ impl Server<'_> {
         Ok(())
     }
 
+    /// Bytes that storage.dat takes on disk.
+    pub(super) fn storage_size(&self) -> u64 {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = self.reconciler.writer.image.view().map().file().metadata();
+        metadata.map_or(0, |metadata| metadata.blocks() * 512)
+    }
+
     fn stats(&self) -> WriterStats {
-        let storage_size =
-            self.reconciler.writer.image.view().map().file().metadata().map_or(0, |metadata| {
-                use std::os::unix::fs::MetadataExt;
-                metadata.blocks() * 512
-            });
         WriterStats {
             written: self.progress.operations_written,
             dropped: 0,
@@ -270,8 +276,13 @@ impl Server<'_> {
             writer_pid: std::process::id().into(),
             connections: self.connections.count() as u64 + 1,
             log_size: self.reconciler.wal.size(),
-            storage_size,
+            storage_size: self.storage_size(),
             started_at: self.started_at,
+            dead_size: self.dead_size().unwrap_or_default(),
+            generation: self.reconciler.writer.image.view().superblock().generation,
+            compactions: self.compactions.count,
+            compacted_at: self.compactions.last_at,
+            is_compacting: self.compactions.is_running().into(),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! arrives shares the next sync and the next publication.
 
 mod answers;
+mod compaction;
 mod connection;
 mod connections;
 mod descriptors;
@@ -38,6 +39,7 @@ use crate::recovery::{self, Opened};
 use crate::store_dir::StoreDir;
 
 use answers::Answers;
+use compaction::Compactions;
 use connections::Connections;
 pub use orders::{HostOrders, Orders};
 use peers::{Allowed, Peer, Ration};
@@ -114,6 +116,7 @@ struct Server<'a> {
     reconciler: Reconciler,
     workers: Workers,
     progress: Progress,
+    compactions: Compactions,
     started_at: u64,
     last_beat: Instant,
     is_stopping: bool,
@@ -166,6 +169,7 @@ impl<'a> Server<'a> {
             reconciler,
             workers,
             progress,
+            compactions: Compactions::new()?,
             started_at: sys::clock::now_us(),
             last_beat: Instant::now(),
             is_stopping: false,
@@ -205,6 +209,7 @@ impl<'a> Server<'a> {
                 }
             }
             self.settle()?;
+            self.compact()?;
             self.send_all();
             self.beat();
         }
@@ -226,6 +231,9 @@ impl<'a> Server<'a> {
         }
         if let Some(until) = self.answers.until_deadline(now) {
             timeout = timeout.min(until);
+        }
+        if self.compactions.is_busy() {
+            return Duration::ZERO;
         }
         timeout.min(self.until_due(now))
     }
@@ -317,6 +325,7 @@ impl<'a> Server<'a> {
     fn finish(&mut self) -> Result<(), CoordinatorError> {
         tracing::info!("stopping");
         self.orders.stopping("making the store clean");
+        self.stop_compactions()?;
         self.settle_everything()?;
         self.answers
             .resolve(&self.progress.reached(&self.reconciler.publisher), &mut self.connections);
@@ -341,6 +350,6 @@ impl<'a> Server<'a> {
             // The disk may refuse this too; the page cache then holds it until the next boot.
             let _ = self.reconciler.writer.image.store_run_mark(poisoned);
         }
-        self.connections.fail_all(&error.to_string());
+        self.connections.fail_all(error.code(), &error.to_string());
     }
 }

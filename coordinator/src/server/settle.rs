@@ -92,6 +92,17 @@ impl Progress {
         self.durable_lsn
     }
 
+    /// Whether a checkpoint is under way.
+    pub fn is_checkpointing(&self) -> bool {
+        self.is_checkpointing
+    }
+
+    /// Goes on with another file, of which `now` is published.
+    pub fn change_files(&mut self, now: &Slot) {
+        self.checkpoint_lsn = now.checkpoint_lsn;
+        self.checkpoint_records = now.records;
+    }
+
     /// LSN up to which the newest durable slot goes.
     pub fn checkpoint_lsn(&self) -> u64 {
         self.checkpoint_lsn
@@ -131,8 +142,22 @@ impl Server<'_> {
 
     /// Everything durable, visible, and no worker busy.
     pub(super) fn settle_everything(&mut self) -> Result<(), CoordinatorError> {
+        while self.progress.is_checkpointing {
+            let done = self.workers.wait()?;
+            self.take_done(done)?;
+        }
+        self.settle_log()?;
+        while self.progress.is_checkpointing {
+            let done = self.workers.wait()?;
+            self.take_done(done)?;
+        }
+        Ok(())
+    }
+
+    /// Everything durable and visible; a checkpoint may go on.
+    pub(super) fn settle_log(&mut self) -> Result<(), CoordinatorError> {
         loop {
-            while self.progress.syncing.is_some() || self.progress.is_checkpointing {
+            while self.progress.syncing.is_some() {
                 let done = self.workers.wait()?;
                 self.take_done(done)?;
             }
@@ -166,7 +191,9 @@ impl Server<'_> {
 
     fn is_checkpoint_due(&self) -> bool {
         let progress = &self.progress;
-        if progress.is_checkpointing || progress.checkpoint_lsn >= self.reconciler.wal.written_lsn()
+        if progress.is_checkpointing
+            || progress.checkpoint_lsn >= self.reconciler.wal.written_lsn()
+            || self.compactions.is_ready()
         {
             return false;
         }
@@ -233,7 +260,8 @@ impl Server<'_> {
             Done::Checkpointed(lsn) => {
                 self.progress.is_checkpointing = false;
                 self.progress.checkpoint_lsn = lsn;
-                self.reconciler.wal.recycle(lsn)?;
+                let hold_lsn = self.compactions.hold_lsn().unwrap_or(lsn);
+                self.reconciler.wal.recycle(lsn.min(hold_lsn))?;
             }
         }
         Ok(())

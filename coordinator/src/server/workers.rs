@@ -23,10 +23,16 @@ pub enum Done {
     Checkpointed(u64),
 }
 
-struct Checkpoint {
-    slot: Slot,
-    clients: Vec<ClientEntry>,
-    is_clean: bool,
+/// What the checkpoint thread is to do.
+#[derive(Debug)]
+enum Job {
+    Checkpoint {
+        slot: Box<Slot>,
+        clients: Vec<ClientEntry>,
+        is_clean: bool,
+    },
+    /// Go on with another file.
+    ChangeFiles(Box<Checkpointer>),
 }
 
 type Result<T> = std::result::Result<T, CoordinatorError>;
@@ -35,7 +41,7 @@ type Result<T> = std::result::Result<T, CoordinatorError>;
 #[derive(Debug)]
 pub struct Workers {
     sync: Option<Sender<()>>,
-    checkpoint: Option<Sender<Box<Checkpoint>>>,
+    checkpoint: Option<Sender<Job>>,
     results: Receiver<Result<Done>>,
     wake: Arc<OwnedFd>,
     growth: Arc<Growth>,
@@ -61,20 +67,21 @@ impl Workers {
                 report(syncer.sync().map(Done::Synced).map_err(CoordinatorError::from));
             }
         });
-        let (checkpoint, checkpoint_jobs) = channel::<Box<Checkpoint>>();
+        let (checkpoint, checkpoint_jobs) = channel::<Job>();
         let report = reporter(results_in, Arc::clone(&wake));
         let checkpoint_thread =
             std::thread::Builder::new().name("sutra-checkpoint".into()).spawn(move || {
                 while let Ok(job) = checkpoint_jobs.recv() {
-                    let Checkpoint { slot, clients, is_clean } = *job;
-                    let written = checkpointer.write(&slot, &clients, is_clean);
-                    report(written.map(|()| Done::Checkpointed(slot.published_lsn)));
+                    match job {
+                        Job::ChangeFiles(next) => checkpointer = *next,
+                        Job::Checkpoint { slot, clients, is_clean } => {
+                            let written = checkpointer.write(&slot, &clients, is_clean);
+                            report(written.map(|()| Done::Checkpointed(slot.published_lsn)));
+                        }
+                    }
                 }
             });
-        let ahead = Arc::clone(&growth);
-        let growth_thread = std::thread::Builder::new()
-            .name("sutra-growth".into())
-            .spawn(move || ahead.run_ahead());
+        let growth_thread = grow(&growth);
         let threads = [sync_thread, checkpoint_thread, growth_thread];
         let threads = threads.into_iter().collect::<std::io::Result<Vec<_>>>().map_err(failed())?;
         Ok(Workers {
@@ -99,7 +106,7 @@ impl Workers {
 
     /// Asks for a checkpoint of a published slot.
     pub fn checkpoint(&self, slot: Slot, clients: Vec<ClientEntry>, is_clean: bool) {
-        let job = Box::new(Checkpoint { slot, clients, is_clean });
+        let job = Job::Checkpoint { slot: Box::new(slot), clients, is_clean };
         let _ = self.checkpoint.as_ref().map(|checkpoint| checkpoint.send(job));
     }
 
@@ -127,6 +134,25 @@ impl Workers {
         self.results.recv().map_err(|_| gone())?
     }
 
+    /// Goes on with another file. No checkpoint must be under way.
+    pub fn change_files(&mut self, checkpointer: Checkpointer, growth: Arc<Growth>) -> Result<()> {
+        let job = Job::ChangeFiles(Box::new(checkpointer));
+        let _ = self.checkpoint.as_ref().map(|checkpoint| checkpoint.send(job));
+        self.growth.stop(); // and ends by itself
+        let failed = CoordinatorError::io("a thread could not be started");
+        self.threads.push(grow(&growth).map_err(failed)?);
+        self.growth = growth;
+        Ok(())
+    }
+
+    /// What another thread calls to have the loop look for what it did.
+    pub fn waker(&self) -> impl Fn() + Send + 'static {
+        let wake = Arc::clone(&self.wake);
+        move || {
+            let _ = rustix::io::write(&*wake, &1u64.to_le_bytes());
+        }
+    }
+
     /// Ends the threads.
     pub fn stop(&mut self) {
         self.sync = None;
@@ -136,6 +162,11 @@ impl Workers {
             let _ = thread.join();
         }
     }
+}
+
+fn grow(growth: &Arc<Growth>) -> std::io::Result<JoinHandle<()>> {
+    let growth = Arc::clone(growth);
+    std::thread::Builder::new().name("sutra-growth".into()).spawn(move || growth.run_ahead())
 }
 
 fn reporter(results: Sender<Result<Done>>, wake: Arc<OwnedFd>) -> impl Fn(Result<Done>) + Send {

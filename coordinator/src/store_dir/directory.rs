@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use sutra_layout::sys::fork::{Kept, keep};
 
@@ -162,6 +162,12 @@ impl Directory {
     /// Renames within the directory; what had the name `to` is replaced.
     pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.file, from, &self.file, to)?)
+    }
+
+    /// Gives each of two files the other's name, in one step.
+    pub(super) fn exchange(&self, one: &str, other: &str) -> io::Result<()> {
+        let flags = RenameFlags::EXCHANGE;
+        Ok(rustix::fs::renameat_with(&self.file, one, &self.file, other, flags)?)
     }
 
     /// Removes a file; one that is not there is as good as removed.

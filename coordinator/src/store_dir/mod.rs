@@ -22,6 +22,7 @@ mod directory;
 mod error;
 mod file_system;
 mod holder;
+mod next;
 mod socket;
 
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod tests;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sutra_layout::sys::fork::{Kept, keep};
 use sutra_layout::sys::lock::try_lock_exclusive;
@@ -39,6 +41,7 @@ use holder::Holder;
 
 pub use error::StoreDirError;
 pub use file_system::{FileSystem, file_system};
+pub use next::NextStorage;
 
 const STORAGE_NAME: &str = "storage.dat";
 const STORAGE_TEMPORARY_NAME: &str = "storage.dat.tmp";
@@ -60,7 +63,7 @@ const REASON_SIZE_MAX: u64 = 4096;
 #[derive(Debug)]
 pub struct StoreDir {
     path: PathBuf,
-    directory: Directory,
+    directory: Arc<Directory>,
     wal: Directory,
     lock: Kept<File>,
     /// A forked child has these descriptors too, and must neither unlock nor erase anything.
@@ -117,6 +120,7 @@ impl StoreDir {
 
         // Only now is it certain that nobody is about to rename it.
         directory.remove(STORAGE_TEMPORARY_NAME)?;
+        let directory = Arc::new(directory);
         Ok(StoreDir { path: path.to_owned(), directory, wal, lock, owner_pid: std::process::id() })
     }
 

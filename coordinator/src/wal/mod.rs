@@ -36,7 +36,6 @@ mod workshop;
 pub use append::Wal;
 pub use archive::{ArchivedSegment, History, archive_log, archived_segments, make_archive};
 pub use error::{Proof, VisitError, WalError};
-#[cfg_attr(not(test), allow(unused_imports, reason = "compaction follows"))]
 pub use follow::Follower;
 pub use format::{PAYLOAD_SIZE_MAX, entry_size};
 pub use inspect::{Inspection, SegmentReport, inspect, inspect_with};
