@@ -23,11 +23,11 @@ pub struct Request<'q> {
     pub ef: usize,
     /// Only rows that score at least that are found.
     pub min_score: f32,
-    /// How many of the rows are expected to be accepted.
+    /// How the graph is walked.
     pub sweep: Sweep,
 }
 
-/// How the graph is walked.
+/// How the graph is walked: by how many of the rows are expected to be accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sweep {
     /// Most rows near the vector are accepted: others are walked through, and take nobody's place.
@@ -146,7 +146,10 @@ impl<E: From<Damage>, A: FnMut(u32, u64) -> Result<bool, E>> Work for Nearest<'_
             walk.visited.insert(start.row());
             let is_bridge = !counts(start.row(), node)?;
             walk.pool.insert(start, is_bridge);
-            walk.sweep(kernel, graph, 0, &mut counts)?;
+            match request.sweep {
+                Sweep::Plain => walk.sweep(kernel, graph, 0, &mut counts)?,
+                Sweep::TwoHop => walk.sweep_counted(kernel, graph, &mut counts)?,
+            }
         }
         self.scratch.take_walked(request.k);
         let tail = (indexed as u32)..(counts.count as u32);

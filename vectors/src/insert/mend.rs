@@ -1,9 +1,11 @@
 //! Seeing that every row can be reached, and attaching those that cannot.
 
+use std::sync::atomic::Ordering;
+
 use sutra_layout::{Damage, View};
 
-use super::Inserter;
 use super::links;
+use super::{Insert, Inserter};
 use crate::census::Reached;
 use crate::graph::Graph;
 use crate::kernel::{self, Kernel, Work};
@@ -51,6 +53,36 @@ impl Inserter {
         }
         self.inserted_since_census = 0;
         Ok(mended)
+    }
+}
+
+impl Inserter {
+    /// Links rows anew of whose links more than a quarter lead to rows that are no longer current:
+    /// `rows` rows from `first` on are looked at, and the row to go on from is returned.
+    ///
+    /// Rows that are not current stay in the graph, as older versions of the store may have them, and
+    /// keep a link that leads to them.
+    pub fn repair(&mut self, view: &View, first: u64, rows: u64) -> Result<u64, Damage> {
+        let count = self.state.indexed_count;
+        let graph = Graph::capture(view, self.space_index, count)?;
+        self.in_degrees.grow(count);
+        let end = first.saturating_add(rows).min(count);
+        for row in first as u32..end as u32 {
+            let Some(node) = graph.node(row) else { continue };
+            let linked = node.links().iter().filter_map(|link| {
+                let other = link.load(Ordering::Relaxed).checked_sub(1)?;
+                graph.node(other)
+            });
+            let (mut all, mut dead) = (0, 0);
+            for other in linked {
+                all += 1;
+                dead += u32::from(other.superseded_at() != 0);
+            }
+            if dead * 4 > all && node.superseded_at() == 0 {
+                kernel::dispatch(Insert { inserter: self, graph: &graph, row })?;
+            }
+        }
+        Ok(end)
     }
 }
 

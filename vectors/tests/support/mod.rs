@@ -53,6 +53,16 @@ impl TestSpace {
         self.view.space(0).unwrap()
     }
 
+    /// A view that may be stored to, of its own.
+    pub fn writable(&self) -> View {
+        View::writable(self.named.reopen().unwrap()).unwrap()
+    }
+
+    /// Makes room for a million units of upper levels.
+    pub fn reserve_levels(&mut self) {
+        self.ensure(Region::graph_levels(0), Shape::new(64), 1 << 20);
+    }
+
     /// Its file.
     pub fn path(&self) -> &std::path::Path {
         self.named.path()
