@@ -256,6 +256,17 @@ pub enum ReadError {
         /// Concepts that it had reached.
         reached: u64,
     },
+    /// A sum of weights was asked for over one that is no length.
+    #[error(
+        "association {edge} has the weight {weight}, and the shortest path by weight needs weights \
+         of 0 or more; rank paths by confidence, or leave its type out"
+    )]
+    NoLength {
+        /// The association.
+        edge: u32,
+        /// Its weight.
+        weight: f32,
+    },
     /// What was waited for did not happen in time.
     #[error(
         "the store has published LSN {published} and not yet {wanted}; is its coordinator alive?"

@@ -52,7 +52,10 @@ pub use concept::{Concept, ConceptId};
 pub use concepts::{ConceptQuery, Concepts};
 pub use error::{OpenError, ReadError};
 pub use filter::{Filter, FilterError, Value, parse_time};
-pub use graph::{Budget, Direction, Neighbor, NeighborQuery, Page, Path, PathQuery, Stopped};
+pub use graph::{
+    Best, BestPath, BestPaths, BestQuery, Budget, Direction, ExpandQuery, Expanded, Expansion,
+    Neighbor, NeighborQuery, Page, Path, PathQuery, Seed, Stopped,
+};
 pub use history::{AssociationHistory, History};
 pub use names::{NamespaceInfo, Namespaces, SpaceInfo};
 pub use nearest::{Hit, NearestQuery};

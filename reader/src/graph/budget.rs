@@ -60,6 +60,12 @@ impl fmt::Display for Stopped {
 pub(crate) enum Halt {
     Damage(Damage),
     Stopped(Stopped),
+    /// A weight that no sum may have.
+    Weight {
+        edge: u32,
+        weight: f32,
+    },
+    Read(ReadError),
 }
 
 impl From<Damage> for Halt {
@@ -74,6 +80,8 @@ impl Halt {
     pub(crate) fn into_error(self, snapshot: &Snapshot, reached: u64) -> ReadError {
         match self {
             Halt::Damage(damage) => snapshot.damaged(damage),
+            Halt::Weight { edge, weight } => ReadError::NoLength { edge, weight },
+            Halt::Read(error) => error,
             Halt::Stopped(why) => ReadError::StoppedEarly { why, reached },
         }
     }

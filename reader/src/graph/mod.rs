@@ -4,14 +4,19 @@
 //! [`follow::Follow`] takes, and spend a [`Budget`]. Memory for what was reached is kept by the
 //! thread for its next traversal, and grows with what is reached, not with the store.
 
+mod best;
 mod budget;
+mod expand;
 mod follow;
+mod k_best;
 mod links;
 mod neighbors;
 mod path;
 mod reached;
 
+pub use best::{Best, BestPath, BestPaths, BestQuery};
 pub use budget::{Budget, Stopped};
+pub use expand::{ExpandQuery, Expanded, Expansion, Seed};
 pub use neighbors::{Neighbor, NeighborQuery, Page};
 pub use path::{Path, PathQuery};
 

@@ -271,7 +271,7 @@ impl<'q, V: FnMut(Neighbor) -> ControlFlow<()>> Walk<'q, V> {
         match ended {
             Ok(()) => Ok(Page { next: self.last.filter(|_| self.is_full), stopped: None }),
             Err(Halt::Stopped(why)) => Ok(Page { next: self.last, stopped: Some(why) }),
-            Err(Halt::Damage(damage)) => Err(self.snapshot.damaged(damage)),
+            Err(halt) => Err(halt.into_error(self.snapshot, self.meter.reached())),
         }
     }
 }

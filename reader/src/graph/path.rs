@@ -255,26 +255,37 @@ impl Search<'_> {
         backward: &Side,
         met: (usize, usize),
     ) -> Result<Path, Damage> {
-        let (mut nodes, mut edges) = (Vec::new(), Vec::new());
-        let mut at = met.0;
-        while at != 0 {
-            let step = forward.steps[at];
-            nodes.push(step.node);
-            edges.push(step.edge);
-            at = step.parent as usize;
-        }
-        nodes.push(forward.steps[0].node);
-        nodes.reverse();
-        edges.reverse();
-        let mut at = met.1;
-        while at != 0 {
-            let step = backward.steps[at];
-            edges.push(step.edge);
-            at = step.parent as usize;
-            nodes.push(backward.steps[at].node);
-        }
+        let (nodes, edges) = join(met, |at| forward.steps[at], |at| backward.steps[at]);
         self.snapshot.path_over(nodes, edges)
     }
+}
+
+/// The concepts and associations of a path through the steps `met`, one of each side; step 0 of a
+/// side is its end.
+pub(super) fn join(
+    met: (usize, usize),
+    forward: impl Fn(usize) -> Step,
+    backward: impl Fn(usize) -> Step,
+) -> (Vec<u32>, Vec<u32>) {
+    let (mut nodes, mut edges) = (Vec::new(), Vec::new());
+    let mut at = met.0;
+    while at != 0 {
+        let step = forward(at);
+        nodes.push(step.node);
+        edges.push(step.edge);
+        at = step.parent as usize;
+    }
+    nodes.push(forward(0).node);
+    nodes.reverse();
+    edges.reverse();
+    let mut at = met.1;
+    while at != 0 {
+        let step = backward(at);
+        edges.push(step.edge);
+        at = step.parent as usize;
+        nodes.push(backward(at).node);
+    }
+    (nodes, edges)
 }
 
 /// What one side of a search has seen; kept by the thread for the next one.
@@ -288,13 +299,14 @@ struct Side {
     frontier_start: usize,
 }
 
+/// A concept that was reached.
 #[derive(Clone, Copy, Debug)]
-struct Step {
-    node: u32,
+pub(super) struct Step {
+    pub(super) node: u32,
     /// The step before it.
-    parent: u32,
+    pub(super) parent: u32,
     /// The edge from there.
-    edge: u32,
+    pub(super) edge: u32,
 }
 
 impl Side {
