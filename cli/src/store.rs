@@ -159,6 +159,7 @@ impl From<ReadError> for Failure {
             | ReadError::WrongDimension { .. }
             | ReadError::NotFinite { .. }
             | ReadError::NoWords
+            | ReadError::NoLength { .. }
             | ReadError::NotYet { .. }
             | ReadError::ZeroVector => Failure::usage(error),
             ReadError::HistoryDropped { .. } => Failure::not_found(error),

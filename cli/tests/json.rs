@@ -2,7 +2,7 @@
 
 mod support;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{Served, keys, npy};
 
 /// A wolf and its relatives, with vectors, associated.
@@ -206,4 +206,40 @@ fn learn_and_associate_give_the_lsn_and_are_visible_at_once() {
         served.sutra(&["associate", "store", "wolf", "pack", "member", "--create-missing"]);
     assert_eq!(created.code, 0, "{created:?}");
     assert_eq!(served.json(&["get", "store", "pack"])["content"], json!(""));
+}
+
+#[test]
+fn paths_and_surroundings_are_explained() {
+    let served = Served::new(&[]);
+    for id in ["home", "park", "road", "work"] {
+        served.json(&["learn", "store", id, "--id", id]);
+    }
+    for (source, target, confidence) in [
+        ("home", "park", "0.9"),
+        ("park", "work", "0.9"),
+        ("home", "road", "0.5"),
+        ("road", "work", "1"),
+    ] {
+        let associate =
+            ["associate", "store", source, target, "leads to", "--confidence", confidence];
+        served.json(&associate);
+    }
+    let found = served.json(&["path", "store", "home", "work", "--best", "--k", "3"]);
+    let ways: Vec<&Value> =
+        found["paths"].as_array().unwrap().iter().map(|path| &path["nodes"]).collect();
+    assert_eq!(ways, [&json!(["home", "park", "work"]), &json!(["home", "road", "work"])]);
+    assert_eq!(found["paths"][0]["associations"][0]["type"], json!("leads to"));
+    assert_eq!(found["stopped"], json!(null));
+
+    let found = served.json(&["expand", "store", "home", "--min-confidence", "0.6", "--hops", "1"]);
+    let ids: Vec<&Value> =
+        found["concepts"].as_array().unwrap().iter().map(|row| &row["id"]).collect();
+    assert_eq!(ids, [&json!("home"), &json!("park")]);
+    assert_eq!(found["associations"].as_array().unwrap().len(), 1);
+
+    let first = served.json(&["neighbors", "store", "home", "--limit", "1"]);
+    assert_eq!(first[0]["id"], json!("road"));
+    let edge = first[0]["edge"].to_string();
+    let rest = served.json(&["neighbors", "store", "home", "--after", &edge]);
+    assert_eq!(rest[0]["id"], json!("park"));
 }

@@ -3,10 +3,16 @@
 mod support;
 
 use std::collections::{HashSet, VecDeque};
+use std::ops::ControlFlow;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use support::random::Random;
 use support::{Associate, Learn, Writer};
-use sutra_reader::{Direction, NeighborQuery, PathQuery, ReadError, Reader, Snapshot};
+use sutra_reader::{
+    Best, BestQuery, Budget, Direction, ExpandQuery, NeighborQuery, PathQuery, ReadError, Reader,
+    Seed, Snapshot, Stopped,
+};
 
 fn typed(edge_type: u16) -> Associate<'static> {
     Associate { edge_type, ..Associate::default() }
@@ -230,4 +236,125 @@ fn every_path_is_as_short_as_the_plainest_search_finds() {
             }
         }
     }
+}
+
+#[test]
+fn a_list_is_read_in_pages_and_by_an_old_snapshot_past_what_came_since() {
+    let mut store = Writer::create();
+    let hub = store.learn("hub", "");
+    let others: Vec<u32> = (0..700).map(|n| store.learn(&format!("{n}"), "")).collect();
+    for (n, other) in others.iter().enumerate().take(500) {
+        let (source, target) = if n % 3 == 0 { (*other, hub) } else { (hub, *other) };
+        store.associate(source, target, typed(0));
+    }
+    store.publish();
+    let reader = Reader::open(store.path()).unwrap();
+    let snapshot = reader.snapshot().unwrap();
+    for other in &others[500..] {
+        store.associate(hub, *other, typed(0));
+    }
+    store.disassociate(hub, others[1], 0);
+    store.publish();
+
+    let hub = snapshot.get("hub").unwrap().unwrap();
+    for direction in [Direction::Out, Direction::In, Direction::Both] {
+        let whole = NeighborQuery { direction, ..NeighborQuery::default() };
+        let expected = snapshot.neighbors(&hub, &whole).unwrap();
+        assert_eq!(snapshot.degree(&hub, &whole).unwrap(), expected.len() as u64);
+        for limit in [1, 7, 255, 256, 1000] {
+            let (mut found, mut after) = (Vec::new(), None);
+            loop {
+                let query = NeighborQuery { limit: Some(limit), after, ..whole };
+                let page = snapshot
+                    .visit_neighbors(&hub, &query, |neighbor| {
+                        found.push(neighbor);
+                        ControlFlow::Continue(())
+                    })
+                    .unwrap();
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(found, expected, "pages of {limit} {direction:?}");
+        }
+    }
+    let both = NeighborQuery { direction: Direction::Both, ..NeighborQuery::default() };
+    assert_eq!(snapshot.degree(&hub, &both).unwrap(), 500);
+    let now = reader.snapshot().unwrap();
+    assert_eq!(now.degree(&now.get("hub").unwrap().unwrap(), &both).unwrap(), 699);
+}
+
+#[test]
+fn what_a_budget_ends_says_so() {
+    let mut store = Writer::create();
+    let hub = store.learn("hub", "");
+    let others: Vec<u32> = (0..3000).map(|n| store.learn(&format!("{n}"), "")).collect();
+    for other in &others {
+        store.associate(hub, *other, typed(0));
+    }
+    let far = store.learn("far", "");
+    store.associate(others[0], far, typed(0));
+    store.publish();
+    let snapshot = Reader::open(store.path()).unwrap().snapshot().unwrap();
+    let [hub, far] = ["hub", "far"].map(|id| snapshot.get(id).unwrap().unwrap());
+    let cancelled = AtomicBool::new(true);
+    let budgets = [
+        (Stopped::Concepts, Budget { concepts: 100, ..Budget::default() }),
+        (Stopped::Deadline, Budget { deadline: Some(Instant::now()), ..Budget::default() }),
+        (Stopped::Cancelled, Budget { cancelled: Some(&cancelled), ..Budget::default() }),
+    ];
+    for (why, budget) in budgets {
+        let query = PathQuery { is_one_sided: true, budget, ..PathQuery::default() };
+        let error = snapshot.find_path(&hub, &far, &query).unwrap_err();
+        assert!(matches!(error, ReadError::StoppedEarly { why: found, .. } if found == why));
+        let query = NeighborQuery { budget, ..NeighborQuery::default() };
+        let error = snapshot.neighbors(&hub, &query).unwrap_err();
+        assert!(matches!(error, ReadError::StoppedEarly { why: found, .. } if found == why));
+        let seeds = [Seed { ordinal: hub.ordinal(), score: 1.0 }];
+        let query = ExpandQuery { budget, limit: 5000, ..ExpandQuery::default() };
+        assert_eq!(snapshot.expand(&seeds, &query).unwrap().stopped, Some(why));
+    }
+    // From both ends the hub is not gone on from, and a hundred concepts suffice.
+    let budget = Budget { concepts: 100, ..Budget::default() };
+    let query = PathQuery { budget, ..PathQuery::default() };
+    assert_eq!(snapshot.find_path(&hub, &far, &query).unwrap().unwrap().edges.len(), 2);
+    let query = BestQuery { budget: Budget { concepts: 1, ..budget }, ..BestQuery::default() };
+    let found = snapshot.best_paths(&hub, &far, &query).unwrap();
+    assert_eq!((found.stopped, found.paths.len()), (Some(Stopped::Concepts), 0));
+}
+
+#[test]
+fn a_negative_weight_has_no_shortest_path_and_strength_weighs_concepts() {
+    let mut store = Writer::create();
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(|id| {
+        let strength = Some(if id == "b" { 0.25 } else { 1.0 });
+        store.learn_as(id.into(), Learn { strength, ..Learn::default() })
+    });
+    let sure = |confidence| Associate { confidence, ..typed(0) };
+    store.associate(a, b, sure(0.9));
+    store.associate(b, d, sure(0.9));
+    store.associate(a, c, sure(0.5));
+    store.associate(c, d, sure(0.9));
+    store.publish();
+    let reader = Reader::open(store.path()).unwrap();
+    let nodes = |snapshot: &Snapshot, by| {
+        let [a, d] = ["a", "d"].map(|id| snapshot.get(id).unwrap().unwrap());
+        let found = snapshot.best_paths(&a, &d, &BestQuery { by, ..BestQuery::default() });
+        found.map(|found| found.paths[0].path.nodes.clone())
+    };
+    let snapshot = reader.snapshot().unwrap();
+    assert_eq!(nodes(&snapshot, Best::Confidence).unwrap(), [a, b, d]);
+    let by_strength = Best::Strength { half_life: Duration::from_secs(1 << 40) };
+    assert_eq!(nodes(&snapshot, by_strength).unwrap(), [a, c, d]);
+    assert!(nodes(&snapshot, Best::Weight).is_ok());
+
+    store.associate(a, d, Associate { weight: -1.0, ..typed(0) });
+    store.publish();
+    let snapshot = reader.snapshot().unwrap();
+    let error = nodes(&snapshot, Best::Weight).unwrap_err();
+    assert!(matches!(error, ReadError::NoLength { edge: 4, weight: -1.0 }), "{error}");
+    let [a, d] = [a, d].map(|at| snapshot.concept(at).unwrap().unwrap());
+    let between = snapshot.associations_between(&a, &d).unwrap();
+    assert_eq!(between.iter().map(|edge| edge.ordinal()).collect::<Vec<_>>(), [4]);
 }

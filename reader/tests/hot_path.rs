@@ -6,8 +6,8 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use support::{Learn, Writer};
-use sutra_reader::{Id, Metric, Reader};
+use support::{Associate, Learn, Writer};
+use sutra_reader::{Direction, Id, Metric, NeighborQuery, Reader};
 
 struct Counting;
 
@@ -31,6 +31,29 @@ unsafe impl GlobalAlloc for Counting {
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn neighbors_are_visited_without_an_allocation() {
+    let mut store = Writer::create();
+    let hub = store.learn("hub", "");
+    for n in 0..1000 {
+        let other = store.learn(&format!("{n}"), "");
+        store.associate(hub, other, Associate::default());
+        store.associate(other, hub, Associate::default());
+    }
+    store.publish();
+    let snapshot = Reader::open(store.path()).unwrap().snapshot().unwrap();
+    let hub = snapshot.get("hub").unwrap().unwrap();
+    let count = |direction| {
+        let query = NeighborQuery { direction, min_confidence: 0.5, ..NeighborQuery::default() };
+        snapshot.degree(&hub, &query).unwrap()
+    };
+    assert_eq!(count(Direction::Both), 2000); // meets all extents for the first time
+
+    let before = ALLOCATIONS.get();
+    assert_eq!([Direction::Out, Direction::In, Direction::Both].map(count), [1000, 1000, 2000]);
+    assert_eq!(ALLOCATIONS.get(), before);
+}
 
 #[test]
 fn a_get_in_a_held_snapshot_allocates_nothing() {

@@ -10,6 +10,7 @@ use sutra_reader::Id;
 
 use super::measure::{Bench, each};
 use super::message::{Answer, Ask, Contender, Measured};
+use super::petgraph::Petgraph;
 use super::sutra::Sutra;
 use super::{Source, View};
 use crate::clock::{Stopwatch, shared_ns};
@@ -34,6 +35,7 @@ pub struct ReaderArgs {
 pub fn run(args: &ReaderArgs, workload: Workload) -> anyhow::Result<()> {
     match args.contender {
         Contender::Sutra => answer_all(args, workload, || Sutra::open(&args.store)),
+        Contender::Petgraph => answer_all(args, workload, || Petgraph::new(&workload)),
         Contender::Lmdb => answer_all(args, workload, || Lmdb::open_to_read(&args.store)),
     }
 }

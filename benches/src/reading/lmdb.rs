@@ -64,6 +64,10 @@ impl View for Transaction<'_> {
     fn path(&self, from: u32, to: u32, scratch: &mut Scratch) -> Option<u64> {
         search::both(self, (from, to), 3, scratch)
     }
+
+    fn best_path(&self, _: u32, _: u32) -> Option<f64> {
+        unreachable!("a store that knows no paths is not asked for the best")
+    }
 }
 
 #[inline]

@@ -10,10 +10,12 @@ pub enum Contender {
     Sutra,
     /// LMDB's.
     Lmdb,
+    /// petgraph's, made from the workload in the reader's own memory.
+    Petgraph,
 }
 
 impl Contender {
-    /// Both.
+    /// Those that have all of the workload.
     pub const ALL: [Contender; 2] = [Contender::Sutra, Contender::Lmdb];
 
     /// Its column.
@@ -21,6 +23,7 @@ impl Contender {
         match self {
             Contender::Sutra => crate::board::OURS,
             Contender::Lmdb => "lmdb",
+            Contender::Petgraph => "petgraph",
         }
     }
 }
@@ -42,6 +45,8 @@ pub enum Task {
     PathForward,
     /// The same, searched from both ends.
     PathBoth,
+    /// The best path between two such concepts, by the product of confidences.
+    BestPath,
     /// Taking a view while nothing is written.
     View,
 }

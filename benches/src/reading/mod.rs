@@ -4,6 +4,7 @@ mod child;
 mod lmdb;
 mod measure;
 mod message;
+mod petgraph;
 mod process;
 mod search;
 mod sutra;
@@ -43,6 +44,9 @@ pub trait View {
 
     /// The number of edges of a shortest path of at most three, searched from both ends.
     fn path(&self, from: u32, to: u32, scratch: &mut search::Scratch) -> Option<u64>;
+
+    /// The largest product of confidences along a path.
+    fn best_path(&self, from: u32, to: u32) -> Option<f64>;
 }
 
 /// An open store.

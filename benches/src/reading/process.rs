@@ -25,13 +25,9 @@ impl ReaderProcess {
         workload: &Workload,
         number: u64,
     ) -> anyhow::Result<ReaderProcess> {
-        let contender_name = match contender {
-            Contender::Sutra => "sutra",
-            Contender::Lmdb => "lmdb",
-        };
         let mut child = Command::new(std::env::current_exe()?)
             .arg("reader")
-            .arg(contender_name)
+            .arg(contender.name())
             .arg(store)
             .args(["--number", &number.to_string()])
             .args(["--concepts", &workload.concepts.to_string()])

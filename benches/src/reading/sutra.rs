@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use sutra_reader::{Concept, Direction, NeighborQuery, PathQuery, ReadError, Reader, Snapshot};
+use sutra_reader::{
+    BestQuery, Concept, Direction, NeighborQuery, PathQuery, ReadError, Reader, Snapshot,
+};
 
 use super::search::Scratch;
 use super::{Source, View, neighbor_digest, touched};
@@ -76,6 +78,12 @@ impl View for Snapshot {
 
     fn path(&self, from: u32, to: u32, _: &mut Scratch) -> Option<u64> {
         path_length(self, (from, to), &PathQuery { max_depth: 3, ..PathQuery::default() })
+    }
+
+    fn best_path(&self, from: u32, to: u32) -> Option<f64> {
+        let (from, to) = (self.hold(from), self.hold(to));
+        let found = whole(self.best_paths(&from, &to, &BestQuery::default()));
+        Some(found.paths.first()?.score)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The suites: each makes what it needs, and writes its figures on the board.
 
 mod durable;
+mod graph;
 mod hostile;
 mod mixed;
 mod open;
@@ -25,6 +26,8 @@ use place::Place;
 pub enum Suite {
     /// Get, neighbors, paths and snapshots, in one process and in two
     Reads,
+    /// Neighbors, shortest and best paths, at rest and beside a writer, with petgraph too
+    Graph,
     /// Bulk import; single, durable, pipelined and concurrent writes; when they become visible
     Writes,
     /// Opening, and what an open store takes of a process
@@ -52,10 +55,16 @@ pub fn run(suite: Suite, settings: &Settings, board: &mut Board) -> anyhow::Resu
     if is_wanted(Suite::Hostile) {
         hostile::run(&place, board)?;
     }
-    if [Suite::Reads, Suite::Open, Suite::Mixed, Suite::Recovery].into_iter().any(is_wanted) {
+    if [Suite::Reads, Suite::Graph, Suite::Open, Suite::Mixed, Suite::Recovery]
+        .into_iter()
+        .any(is_wanted)
+    {
         let mut stores = place.load()?;
         if is_wanted(Suite::Reads) {
             reads::run(&stores, board)?;
+        }
+        if is_wanted(Suite::Graph) {
+            graph::run(&stores, board)?;
         }
         if is_wanted(Suite::Open) {
             open::run(&stores, board)?;

@@ -82,6 +82,7 @@ impl Stores<'_> {
         let store = match contender {
             Contender::Sutra => &self.sutra_store,
             Contender::Lmdb => &self.lmdb_store,
+            Contender::Petgraph => self.place.folder.path(), // it reads no file
         };
         ReaderProcess::start(contender, store, &self.place.workload, number)
     }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use sutra_reader::{Association, Concept, ConceptId, ConceptQuery, Filter, Namespaces, Snapshot};
 
-use super::neighbors::type_text;
+use super::follow::type_text;
 use crate::args::{AsOfArgs, FilterArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::graph::GraphFields;

@@ -5,8 +5,10 @@ use std::io::{BufReader, Read, stdin};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use sutra_reader::{Hit, NearestQuery, Snapshot};
+use sutra_reader::{ExpandQuery, Hit, NearestQuery, Snapshot};
 
+use super::expand::ExpansionRow;
+use super::follow::{self, Way};
 use crate::args::{AsOfArgs, FilterArgs, ScopeArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::npy::Rows;
@@ -25,6 +27,7 @@ Examples:
   embed 'a wild dog' | sutra nearest knowledge --vector -
   sutra nearest knowledge --like wolf.n.01 --filter 'meta.pos = v'
   sutra nearest knowledge --like wolf --space minilm-2 --namespace alice
+  sutra nearest knowledge --vector query.npy -k 3 --expand 2 --limit 20
 
 A 1-D array gives one list; a 2-D array is many queries and gives a list of lists.
 With a filter it still gives K where K exist. Exit code 1: there is no such concept, or it has no
@@ -40,6 +43,8 @@ pub struct NearestArgs {
     /// The vector space to search, by name [default: the store's first]
     #[arg(long, value_name = "NAME")]
     space: Option<String>,
+    #[command(flatten)]
+    around: AroundArgs,
     #[command(flatten)]
     filter: FilterArgs,
     #[command(flatten)]
@@ -59,6 +64,24 @@ struct Query {
     /// Nearest to the vectors in this file; `-` is standard input
     #[arg(long, value_name = "FILE.npy")]
     vector: Option<PathBuf>,
+}
+
+/// What surrounds the hits.
+#[derive(Debug, clap::Args)]
+struct AroundArgs {
+    /// Also print what surrounds the K, up to so many associations away, ranked by similarity times
+    /// the confidences along the path
+    #[arg(long, value_name = "HOPS")]
+    expand: Option<u32>,
+    /// With --expand: concepts to print, at most
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "expand")]
+    limit: usize,
+    /// With --expand: which associations to follow
+    #[arg(long, value_enum, default_value = "both", requires = "expand")]
+    direction: Way,
+    /// With --expand: only associations of this type, by name or number; may be given several times
+    #[arg(long = "type", value_name = "T", requires = "expand")]
+    types: Vec<String>,
 }
 
 /// A hit, as `--json` gives it.
@@ -97,6 +120,9 @@ pub fn run(args: &NearestArgs) -> Outcome {
         filter: filter.as_ref(),
         ..NearestQuery::default()
     };
+    if let Some(hops) = args.around.expand {
+        return expand(&snapshot, args, hops, &query);
+    }
     match (&args.query.like, &args.query.vector) {
         (Some(id), _) => {
             let rows = like(&snapshot, args, id, &query)?;
@@ -125,6 +151,45 @@ pub fn run(args: &NearestArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// The nearest and what surrounds them, for one query.
+fn expand(
+    snapshot: &Snapshot,
+    args: &NearestArgs,
+    hops: u32,
+    nearest: &NearestQuery<'_>,
+) -> Outcome {
+    let AroundArgs { limit, direction, types, .. } = &args.around;
+    let types = types.iter().map(|name| follow::type_number(snapshot, name));
+    let types = types.collect::<Result<Vec<u16>, Failure>>()?;
+    let query = ExpandQuery {
+        hops,
+        limit: *limit,
+        direction: (*direction).into(),
+        types: (!types.is_empty()).then_some(types.as_slice()),
+        filter: nearest.filter,
+        ..ExpandQuery::default()
+    };
+    let found = match (&args.query.like, &args.query.vector) {
+        (Some(id), _) => {
+            let (concept, embedding) = embedding_of(snapshot, args, id, nearest.space)?;
+            let nearest = NearestQuery { exclude: Some(concept), ..*nearest };
+            snapshot.expand_nearest(embedding, &nearest, &query)?
+        }
+        (None, Some(path)) => {
+            let mut queries = open(path)?;
+            let mut row = Vec::new();
+            if queries.is_list() || !queries.next_row(&mut row).map_err(Failure::usage)? {
+                let message = "--expand takes one query: give a 1-D array";
+                return Err(Failure::usage(message));
+            }
+            snapshot.expand_nearest(&row, nearest, &query)?
+        }
+        (None, None) => unreachable!("the parser requires one of --like and --vector"),
+    };
+    ExpansionRow::new(snapshot, &found)?.print(args.output.json)?;
+    Ok(Exit::Done)
+}
+
 /// The nearest to a concept, without itself.
 fn like<'s>(
     snapshot: &'s Snapshot,
@@ -132,8 +197,19 @@ fn like<'s>(
     id: &str,
     query: &NearestQuery<'_>,
 ) -> Result<Vec<HitRow<'s>>, Failure> {
+    let (concept, embedding) = embedding_of(snapshot, args, id, query.space)?;
+    search(snapshot, embedding, &NearestQuery { exclude: Some(concept), ..*query })
+}
+
+/// The ordinal and the vector of the concept that others are to be like.
+fn embedding_of<'s>(
+    snapshot: &'s Snapshot,
+    args: &NearestArgs,
+    id: &str,
+    space: usize,
+) -> Result<(u32, &'s [f32]), Failure> {
     let concept = store::concept(snapshot, &args.reader.store, &args.scope.one.namespace, id)?;
-    let embedding = concept.embedding_in(query.space)?.ok_or_else(|| {
+    let embedding = concept.embedding_in(space)?.ok_or_else(|| {
         let place = match &args.space {
             Some(name) => format!(" in the vector space {name:?}"),
             None => String::new(),
@@ -141,7 +217,7 @@ fn like<'s>(
         let message = format!("the concept {id:?} has no vector{place}; give one with --vector");
         Failure::not_found(message)
     })?;
-    search(snapshot, embedding, &NearestQuery { exclude: Some(concept.ordinal()), ..*query })
+    Ok((concept.ordinal(), embedding))
 }
 
 fn search<'s>(

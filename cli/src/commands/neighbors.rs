@@ -1,9 +1,9 @@
 //! `sutra neighbors`: what a concept is associated with.
 
-use clap::ValueEnum;
 use serde::Serialize;
 use sutra_reader::{Direction, Neighbor, NeighborQuery, Snapshot};
 
+use super::follow::{FollowArgs, Way, type_text};
 use crate::args::{AsOfArgs, FilterArgs, NamespaceArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, OutputArgs};
@@ -15,7 +15,8 @@ use crate::store::{self, ReaderArgs};
 Examples:
   sutra neighbors knowledge dog.n.01
   sutra neighbors knowledge dog.n.01 --direction in --type hypernym --limit 20
-  sutra neighbors knowledge dog.n.01 --type 1 --json
+  sutra neighbors knowledge dog.n.01 --type 1 --min-confidence 0.8 --json
+  sutra neighbors knowledge entity.n.01 --limit 1000 --after 48211
   sutra neighbors knowledge dog.n.01 --filter 'meta.pos = n and strength >= 0.5'
   sutra neighbors knowledge todo-7 --namespace alice --as-of 1204
 
@@ -28,12 +29,14 @@ pub struct NeighborsArgs {
     /// Which associations to follow
     #[arg(long, value_enum, default_value = "out")]
     direction: Way,
-    /// Only associations of this type, by name or number; may be given several times
-    #[arg(long = "type", value_name = "T")]
-    types: Vec<String>,
+    #[command(flatten)]
+    follow: FollowArgs,
     /// Print so many at most
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Go on after this association: the next page, by the `edge` of the last one before
+    #[arg(long, value_name = "EDGE")]
+    after: Option<u32>,
     #[command(flatten)]
     filter: FilterArgs,
     #[command(flatten)]
@@ -42,27 +45,6 @@ pub struct NeighborsArgs {
     as_of: AsOfArgs,
     #[command(flatten)]
     output: OutputArgs,
-}
-
-/// A direction, as it is typed.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Way {
-    /// From the concept
-    Out,
-    /// To the concept
-    In,
-    /// Either
-    Both,
-}
-
-impl From<Way> for Direction {
-    fn from(way: Way) -> Direction {
-        match way {
-            Way::Out => Direction::Out,
-            Way::In => Direction::In,
-            Way::Both => Direction::Both,
-        }
-    }
 }
 
 /// A neighbour, as `--json` gives it.
@@ -79,6 +61,8 @@ pub struct NeighborRow {
     pub confidence: f32,
     /// Any number.
     pub weight: f32,
+    /// The association's number, which `--after` takes.
+    pub edge: u32,
 }
 
 impl NeighborRow {
@@ -97,6 +81,7 @@ impl NeighborRow {
             },
             confidence: association.confidence(),
             weight: association.weight(),
+            edge: neighbor.edge,
         }))
     }
 }
@@ -107,17 +92,16 @@ pub fn run(args: &NeighborsArgs) -> Outcome {
     let snapshot = args.as_of.of(args.reader.snapshot()?)?;
     let namespace = &args.namespace.namespace;
     let concept = store::concept(&snapshot, &args.reader.store, namespace, &args.id)?;
-    let types = args
-        .types
-        .iter()
-        .map(|name| type_number(&snapshot, name))
-        .collect::<Result<Vec<u16>, _>>()?;
+    let follow = args.follow.of(&snapshot)?;
     let query = NeighborQuery {
         direction: args.direction.into(),
-        types: (!types.is_empty()).then_some(types.as_slice()),
+        types: follow.types(),
         limit: args.limit,
+        after: args.after,
+        min_confidence: follow.min_confidence,
         filter: filter.as_ref(),
-        ..NeighborQuery::default()
+        valid_at: follow.valid_at,
+        budget: follow.budget,
     };
     let neighbors = snapshot.neighbors(&concept, &query)?;
     let rows = neighbors
@@ -143,19 +127,4 @@ pub fn run(args: &NeighborsArgs) -> Outcome {
         )?;
     }
     Ok(Exit::Done)
-}
-
-/// A type's name, or its number where it has none.
-pub fn type_text(snapshot: &Snapshot, number: u16) -> String {
-    snapshot.type_name(number).map_or_else(|| number.to_string(), str::to_owned)
-}
-
-fn type_number(snapshot: &Snapshot, text: &str) -> Result<u16, Failure> {
-    snapshot.type_number(text).or_else(|| text.parse().ok()).ok_or_else(|| {
-        let known: Vec<&str> = snapshot.types().into_iter().map(|(_, name)| name).collect();
-        Failure::not_found(format!(
-            "no association of this store has the type {text:?}; it has {}",
-            known.join(", ")
-        ))
-    })
 }

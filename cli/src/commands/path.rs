@@ -1,24 +1,33 @@
 //! `sutra path`: the shortest way from one concept to another.
 
-use serde::Serialize;
-use sutra_reader::{Path, PathQuery, Snapshot};
+use std::fmt::Write as _;
+use std::time::Duration;
 
-use super::neighbors::{Way, type_text};
-use crate::args::{AsOfArgs, FilterArgs, NamespaceArgs};
+use clap::ValueEnum;
+use serde::Serialize;
+use sutra_reader::{Best, BestPaths, BestQuery, Path, PathQuery, Snapshot};
+
+use super::follow::{Follow, FollowArgs, Way, stopped_name, type_text};
+use crate::args::{self, AsOfArgs, FilterArgs, NamespaceArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, OutputArgs};
 use crate::store::{self, ReaderArgs};
 
-/// Print a shortest path between two concepts
+/// Print a shortest path between two concepts, or the best ones
 ///
-/// Found breadth-first; the confidence of a path is the product of its associations'. A filter
-/// holds for every concept on the way, and not for the two ends.
+/// A shortest path is found breadth-first. The best path (--best) has the largest product of
+/// confidences, or the smallest sum of weights; of two that are equal, the one of fewer
+/// associations. With --k N come the N best that go different ways and through no concept twice,
+/// each with the associations that speak for it. A filter holds for every concept on the way, and
+/// not for the two ends.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   sutra path knowledge dog.n.01 cat.n.01
   sutra path knowledge dog.n.01 cat.n.01 --max-depth 4 --direction both --json
-  sutra path knowledge dog.n.01 cat.n.01 --filter 'meta.pos = n'
+  sutra path knowledge dog.n.01 cat.n.01 --filter 'meta.pos = n' --type hypernym --type hyponym
+  sutra path knowledge dog.n.01 democracy.n.01 --best --k 3
+  sutra path knowledge home work --best --by weight --timeout 200ms
   sutra path knowledge ann acme --namespace alice --as-of 10m
 
 Exit code 1: there is no such concept, or no path of that length.")]
@@ -29,12 +38,26 @@ pub struct PathArgs {
     from: String,
     /// Where it ends
     to: String,
-    /// Associations on the path, at most
-    #[arg(long, value_name = "N", default_value_t = 6)]
+    /// Associations on a shortest path, at most
+    #[arg(long, value_name = "N", default_value_t = 6, conflicts_with = "best")]
     max_depth: u32,
+    /// The best path instead of a shortest one
+    #[arg(long)]
+    best: bool,
+    /// With --best: so many of the best, at most
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "best")]
+    k: u16,
+    /// With --best: what makes a path better
+    #[arg(long, value_enum, default_value = "confidence", requires = "best")]
+    by: By,
+    /// With --by strength: how long an unused concept takes to lose half of its strength
+    #[arg(long, value_name = "DURATION", value_parser = args::duration, requires = "best")]
+    half_life: Option<Duration>,
     /// Which associations to follow
     #[arg(long, value_enum, default_value = "out")]
     direction: Way,
+    #[command(flatten)]
+    follow: FollowArgs,
     #[command(flatten)]
     filter: FilterArgs,
     #[command(flatten)]
@@ -43,6 +66,17 @@ pub struct PathArgs {
     as_of: AsOfArgs,
     #[command(flatten)]
     output: OutputArgs,
+}
+
+/// What makes a path better, as it is typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum By {
+    /// A larger product of confidences
+    Confidence,
+    /// A smaller sum of weights
+    Weight,
+    /// A larger product of confidences and of the concepts' effective strengths
+    Strength,
 }
 
 /// A path, as `--json` gives it; without one `length` and `confidence` are null.
@@ -76,6 +110,20 @@ pub struct AssociationRow {
     pub weight: f32,
 }
 
+impl AssociationRow {
+    /// The row of an association.
+    pub fn new(snapshot: &Snapshot, edge: u32) -> Result<AssociationRow, Failure> {
+        let association = snapshot.association(edge)?;
+        Ok(AssociationRow {
+            source: id_of(snapshot, association.source())?,
+            target: id_of(snapshot, association.target())?,
+            kind: type_text(snapshot, association.edge_type()),
+            confidence: association.confidence(),
+            weight: association.weight(),
+        })
+    }
+}
+
 impl PathRow {
     /// The row of a path, or of its absence.
     pub fn new(snapshot: &Snapshot, path: Option<&Path>) -> Result<PathRow, Failure> {
@@ -89,16 +137,7 @@ impl PathRow {
             });
         };
         let nodes = path.nodes.iter().map(|ordinal| id_of(snapshot, *ordinal));
-        let associations = path.edges.iter().map(|edge| {
-            let association = snapshot.association(*edge)?;
-            Ok(AssociationRow {
-                source: id_of(snapshot, association.source())?,
-                target: id_of(snapshot, association.target())?,
-                kind: type_text(snapshot, association.edge_type()),
-                confidence: association.confidence(),
-                weight: association.weight(),
-            })
-        });
+        let associations = path.edges.iter().map(|edge| AssociationRow::new(snapshot, *edge));
         Ok(PathRow {
             found: true,
             length: Some(path.edges.len()),
@@ -125,7 +164,7 @@ impl PathRow {
 }
 
 /// The id of a concept on a path; searching has just been there.
-fn id_of(snapshot: &Snapshot, ordinal: u32) -> Result<String, Failure> {
+pub fn id_of(snapshot: &Snapshot, ordinal: u32) -> Result<String, Failure> {
     match snapshot.concept(ordinal)? {
         Some(concept) => Ok(concept.id()?.to_string()),
         None => Err(Failure::store(format!(
@@ -141,10 +180,21 @@ pub fn run(args: &PathArgs) -> Outcome {
     let (store, namespace) = (&args.reader.store, &args.namespace.namespace);
     let from = store::concept(&snapshot, store, namespace, &args.from)?;
     let to = store::concept(&snapshot, store, namespace, &args.to)?;
+    let follow = args.follow.of(&snapshot)?;
+    if args.best {
+        let query = best_query(args, &follow)?;
+        let query = BestQuery { filter: filter.as_ref(), ..query };
+        let found = snapshot.best_paths(&from, &to, &query)?;
+        return print_best(&snapshot, args, &found);
+    }
     let query = PathQuery {
         max_depth: args.max_depth,
         direction: args.direction.into(),
+        types: follow.types(),
+        min_confidence: follow.min_confidence,
         filter: filter.as_ref(),
+        valid_at: follow.valid_at,
+        budget: follow.budget,
         ..PathQuery::default()
     };
     let path = snapshot.find_path(&from, &to, &query)?;
@@ -163,4 +213,89 @@ pub fn run(args: &PathArgs) -> Outcome {
         ))?;
     }
     Ok(if row.found { Exit::Done } else { Exit::NotFound })
+}
+
+fn best_query<'q>(args: &PathArgs, follow: &'q Follow) -> Result<BestQuery<'q>, Failure> {
+    let by = match (args.by, args.half_life) {
+        (By::Confidence, None) => Best::Confidence,
+        (By::Weight, None) => Best::Weight,
+        (By::Strength, Some(half_life)) => Best::Strength { half_life },
+        (By::Strength, None) => {
+            return Err(Failure::usage("--by strength needs --half-life, such as 30d"));
+        }
+        (_, Some(_)) => return Err(Failure::usage("--half-life goes with --by strength")),
+    };
+    Ok(BestQuery {
+        k: args.k.into(),
+        by,
+        direction: args.direction.into(),
+        types: follow.types(),
+        min_confidence: follow.min_confidence,
+        valid_at: follow.valid_at,
+        budget: follow.budget,
+        ..BestQuery::default()
+    })
+}
+
+/// The best paths, as `--json` gives them.
+#[derive(Debug, Serialize)]
+struct BestRows {
+    /// The best first.
+    paths: Vec<BestRow>,
+    /// Why it stopped early.
+    stopped: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct BestRow {
+    /// The product or sum that it is ranked by.
+    score: f64,
+    #[serde(flatten)]
+    path: PathRow,
+}
+
+fn print_best(snapshot: &Snapshot, args: &PathArgs, found: &BestPaths) -> Outcome {
+    let row = |best: &sutra_reader::BestPath| -> Result<BestRow, Failure> {
+        Ok(BestRow { score: best.score, path: PathRow::new(snapshot, Some(&best.path))? })
+    };
+    let rows = BestRows {
+        paths: found.paths.iter().map(row).collect::<Result<_, Failure>>()?,
+        stopped: found.stopped.map(stopped_name),
+    };
+    let exit = if rows.paths.is_empty() { Exit::NotFound } else { Exit::Done };
+    if args.output.json {
+        output::json(&rows)?;
+        return Ok(exit);
+    }
+    let mut text = String::new();
+    let what = if args.by == By::Weight { "weight" } else { "score" };
+    for (number, BestRow { score, path }) in rows.paths.iter().enumerate() {
+        let length = path.associations.len();
+        let _ = writeln!(text, "{}. {what} {score:.4}, length {length}", number + 1);
+        let _ = writeln!(text, "   {}", path.nodes[0]);
+        for (ends, association) in path.nodes.windows(2).zip(&path.associations) {
+            let AssociationRow { kind, confidence, weight, .. } = association;
+            let arrow = if association.source == ends[0] { "->" } else { "<-" };
+            let (next, number) = match args.by {
+                By::Weight => (&ends[1], format!("weight {weight}")),
+                By::Confidence | By::Strength => (&ends[1], format!("confidence {confidence}")),
+            };
+            let _ = writeln!(text, "   {arrow} {kind:<18} {next}  ({number})");
+        }
+    }
+    match found.stopped {
+        Some(why) if rows.paths.is_empty() => {
+            let _ = writeln!(text, "stopped early, as {why}; whether there is a path is not known");
+        }
+        Some(why) => {
+            let _ = writeln!(text, "stopped early, as {why}; there may be more");
+        }
+        None if rows.paths.is_empty() => {
+            let (from, to) = (&args.from, &args.to);
+            let _ = writeln!(text, "no path leads from {from} to {to}; try --direction both");
+        }
+        None => {}
+    }
+    output::print(&output::plain(&text))?;
+    Ok(exit)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use sutra_reader::{Change, ChangeKind, Snapshot};
 
-use super::neighbors::type_text;
+use super::follow::type_text;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, OutputArgs, rfc3339};
 use crate::store::{self, ReaderArgs};

@@ -1,10 +1,12 @@
 //! A store that has some of everything, and everything there is to ask of one.
 
+use std::time::Duration;
+
 use sutra_layout::slot::Slot;
 use sutra_layout::symbol::SymbolTable;
 use sutra_reader::{
-    ConceptQuery, Direction, Filter, Metric, Namespaces, NearestQuery, NeighborQuery, PathQuery,
-    ReadError, SearchQuery, Snapshot,
+    Best, BestQuery, ConceptQuery, Direction, ExpandQuery, Filter, Metric, Namespaces,
+    NearestQuery, NeighborQuery, PathQuery, ReadError, SearchQuery, Seed, Snapshot,
 };
 
 use super::{Associate, Learn, Writer};
@@ -75,6 +77,9 @@ pub fn ask_snapshot(snapshot: &Snapshot, errors: &mut Vec<String>) {
         for direction in [Direction::Out, Direction::In, Direction::Both] {
             let query = NeighborQuery { direction, ..NeighborQuery::default() };
             note(snapshot.neighbors(concept, &query).err());
+            let valid_at = Some(snapshot.read_time());
+            let page = NeighborQuery { after: Some(70), min_confidence: 1.0, valid_at, ..query };
+            note(snapshot.neighbors(concept, &page).err());
         }
     }
     for edge in 0..snapshot.association_count().min(200) as u32 {
@@ -86,7 +91,16 @@ pub fn ask_snapshot(snapshot: &Snapshot, errors: &mut Vec<String>) {
         for direction in [Direction::Out, Direction::Both] {
             let query = PathQuery { max_depth: 20, direction, ..PathQuery::default() };
             note(snapshot.find_path(&pair[0], &pair[1], &query).err());
+            let query = PathQuery { is_one_sided: true, ..query };
+            note(snapshot.find_path(&pair[0], &pair[1], &query).err());
+            for by in [Best::Confidence, Best::Strength { half_life: Duration::from_secs(1) }] {
+                let query = BestQuery { k: 3, by, direction, ..BestQuery::default() };
+                note(snapshot.best_paths(&pair[0], &pair[1], &query).err());
+            }
         }
+        note(snapshot.associations_between(&pair[0], &pair[1]).err());
+        let seeds = [pair[0].ordinal(), u32::MAX].map(|ordinal| Seed { ordinal, score: 1.0 });
+        note(snapshot.expand(&seeds, &ExpandQuery::default()).err());
     }
     for k in [1, 100] {
         let query = NearestQuery { k, ..NearestQuery::default() };
