@@ -53,10 +53,10 @@ fn get_gives_the_concept_and_its_vector_when_asked() {
 fn neighbors_gives_a_list_in_each_direction() {
     let served = animals();
     let out = served.json(&["neighbors", "store", "dog"]);
-    let expected = json!([{"id": "cat", "type": "causal", "direction": "out", "confidence": 0.5, "weight": 1.0}]);
+    let expected = json!([{"id": "cat", "type": "causal", "direction": "out", "confidence": 0.5, "weight": 1.0, "edge": 1}]);
     assert_eq!(out, expected);
     let incoming = served.json(&["neighbors", "store", "dog", "--direction", "in"]);
-    let expected = json!([{"id": "wolf", "type": "hyponym", "direction": "in", "confidence": 0.5, "weight": 2.0}]);
+    let expected = json!([{"id": "wolf", "type": "hyponym", "direction": "in", "confidence": 0.5, "weight": 2.0, "edge": 0}]);
     assert_eq!(incoming, expected);
     let both = served.json(&["neighbors", "store", "dog", "--direction", "both"]);
     assert_eq!(both.as_array().unwrap().len(), 2);

@@ -65,7 +65,7 @@ fn main() -> anyhow::Result<()> {
     let mut draw = || {
         random =
             random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        candidates[(u128::from(random) * candidates.len() as u128 >> 64) as usize]
+        candidates[((u128::from(random) * candidates.len() as u128) >> 64) as usize]
     };
     let mut lengths = std::collections::BTreeMap::new();
     let mut times = [Duration::ZERO; 4];

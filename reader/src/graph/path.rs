@@ -159,8 +159,9 @@ impl Search<'_> {
         Ok(None)
     }
 
-    /// Whether to go on forward: where fewer concepts are, or of two ends, where fewer associations
-    /// are, so that the search begins away from a hub.
+    /// Whether to go on forward: where fewer associations are to be looked at, so that no search
+    /// goes through a hub that it can come to from the other side. Counting stops where one side has
+    /// more than the other.
     fn is_cheaper(
         &self,
         forward: &Side,
@@ -168,16 +169,27 @@ impl Search<'_> {
         out: Direction,
         back: Direction,
     ) -> Result<bool, Damage> {
-        let counts = (forward.frontier_count(), backward.frontier_count());
-        if counts != (1, 1) {
-            return Ok(counts.0 <= counts.1);
+        if forward.frontier_count() <= backward.frontier_count() {
+            let few = self.entries(forward, out, u64::MAX)?;
+            Ok(few <= self.entries(backward, back, few)?)
+        } else {
+            let few = self.entries(backward, back, u64::MAX)?;
+            Ok(few > self.entries(forward, out, few)?)
         }
-        let entries = |side: &Side, direction: Direction| {
-            let node = side.steps[side.frontier_start].node;
-            let heads = direction.lists().iter().map(|list| Head::load(self.snapshot, node, *list));
-            heads.map(|head| Ok(head?.entries())).sum::<Result<u64, Damage>>()
-        };
-        Ok(entries(forward, out)? <= entries(backward, back)?)
+    }
+
+    /// About how many associations there are to go on along, or more than `enough`.
+    fn entries(&self, side: &Side, direction: Direction, enough: u64) -> Result<u64, Damage> {
+        let mut sum = 0;
+        for step in &side.steps[side.frontier_start..] {
+            for list in direction.lists() {
+                sum += Head::load(self.snapshot, step.node, *list)?.entries();
+            }
+            if sum > enough {
+                break;
+            }
+        }
+        Ok(sum)
     }
 
     /// Goes one level on from `side`; the steps of both sides that name the same concept, if any.

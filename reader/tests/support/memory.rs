@@ -75,7 +75,10 @@ impl Memory {
     }
 
     fn append_entry(&self, concept: u32, head: usize, entry: Entry) {
-        let head = &self.view.columns(concept).unwrap()[head];
+        let columns = self.view.columns(concept).unwrap();
+        let one = if head == column::OUT_HEAD { 1 } else { 1 << 32 };
+        columns[column::ENTRIES].fetch_add(one, Ordering::Relaxed);
+        let head = &columns[head];
         let newest = BlockRef::decode(head.load(Ordering::Relaxed));
         let newest = newest.map(|at| Block::open(&self.view, at).unwrap());
         let words = entry.to_words();
