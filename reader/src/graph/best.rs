@@ -129,7 +129,7 @@ impl Snapshot {
         let mut search = Search {
             snapshot: self,
             follow: Follow::new(self, types, min_confidence, filter, valid_at),
-            meter: Meter::new(query.budget),
+            meter: Meter::new(query.budget, self),
             by: query.by,
             time: valid_at.unwrap_or(self.read_time()),
             direction: query.direction,
@@ -360,6 +360,7 @@ impl Search<'_> {
         bans: &Bans<'_>,
     ) -> Result<Option<Found>, Halt> {
         let Scratch { sides: [forward, backward], candidates } = scratch;
+        self.meter.start_again();
         forward.start(from, start, bans);
         backward.start(to, self.start(), bans);
         let mut best = bans.bound;

@@ -114,6 +114,18 @@ impl<'q> Meter<'q> {
         Meter { budget, reached: 0, steps_left, looks_left: looks_max, looks_max }
     }
 
+    /// For a traversal that may go over the store so many times.
+    pub(crate) fn times(mut self, count: u64) -> Meter<'q> {
+        self.looks_max = self.looks_max.saturating_mul(count);
+        self.looks_left = self.looks_max;
+        self
+    }
+
+    /// Another traversal out of the same budget: it may look at each association once more.
+    pub(crate) fn start_again(&mut self) {
+        self.looks_left = self.looks_max;
+    }
+
     /// One association more was looked at.
     #[inline(always)]
     pub(crate) fn step(&mut self) -> Result<(), Halt> {

@@ -127,7 +127,10 @@ impl Snapshot {
         let ExpandQuery { types, min_confidence, filter, valid_at, .. } = *query;
         let follow = Follow::new(self, types, min_confidence, filter, valid_at);
         let mut found = Expansion::default();
-        let mut meter = Meter::new(query.budget);
+        // Each shorter path to a concept that is worse goes on from it again; in any real store that
+        // is rare.
+        let passes = u64::from(query.hops.min(PASSES_MAX)) + 2;
+        let mut meter = Meter::new(query.budget, self).times(passes);
         let ended = SCRATCH.with_borrow_mut(|scratch| {
             let mut search = Search {
                 snapshot: self,
@@ -192,6 +195,8 @@ struct Known {
     is_absent: bool,
 }
 
+/// How often all concepts together are gone on from before that is taken for damage.
+const PASSES_MAX: u32 = 64;
 /// Steps kept allocated for the next one of a thread.
 const STEPS_KEPT: usize = 1 << 13;
 
