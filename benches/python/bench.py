@@ -218,13 +218,17 @@ def processes(path: Path) -> None:
                 "-c",
                 "import sys, sutra_storage\n"
                 "store = sutra_storage.open(sys.argv[1])\n"
-                "store.get('concept-1')\nprint('ready', flush=True)\nsys.stdin.read()",
+                "store.get('concept-1')\n"
+                # The first to write hosts; the eighth is to be a guest.
+                "store.learn(sys.argv[2], '')\n"
+                "print('ready', flush=True)\nsys.stdin.read()",
                 str(path),
+                f"guest-{number}",
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        for _ in range(7)
+        for number in range(7)
     ]
     for one in others:
         assert one.stdout is not None
