@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 use sutra_layout::Damage;
+use sutra_layout::space::M_RANGE;
 
 use crate::code::{Target, no_node};
 use crate::graph::{Graph, Node};
@@ -23,13 +24,30 @@ const LINKED_MAX: usize = 64;
 const GREEDY_STEPS_MAX: usize = 4096;
 
 /// What a walk needs beside the graph, used again by the next one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Walk {
     pub(crate) target: Target,
     pub(crate) pool: Pool,
     pub(crate) visited: Visited,
     /// Rows linked from the row in hand.
     linked: Vec<u32>,
+    /// Their distances.
+    found: [f32; FOUND_MAX],
+}
+
+/// Links of a node on level 0, at most.
+const FOUND_MAX: usize = 2 * *M_RANGE.end() as usize;
+
+impl Default for Walk {
+    fn default() -> Walk {
+        Walk {
+            target: Target::default(),
+            pool: Pool::default(),
+            visited: Visited::default(),
+            linked: Vec::new(),
+            found: [0.0; FOUND_MAX],
+        }
+    }
 }
 
 /// The distance of a node from the target.
@@ -111,18 +129,26 @@ impl Walk {
             for &row in rows.iter().take(PREFETCH_AHEAD) {
                 graph.prefetch_for_distance(row);
             }
-            for at in 0..rows.len() {
+            // All distances first: a wrong guess at which row comes near enough would throw away what
+            // was computed ahead of it.
+            let found = &mut self.found[..rows.len().min(FOUND_MAX)];
+            for (at, found) in found.iter_mut().enumerate() {
                 if let Some(ahead) = rows.get(at + PREFETCH_AHEAD) {
                     graph.prefetch_for_distance(*ahead);
                 }
                 let row = rows[at];
-                let Some(node) = graph.node(row) else { continue };
-                let found = distance(kernel, graph, &self.target, row, node);
-                let candidate = Candidate::new(found, row);
+                *found = match graph.node(row) {
+                    Some(node) => distance(kernel, graph, &self.target, row, node),
+                    None => f32::INFINITY,
+                };
+            }
+            for (row, found) in rows.iter().zip(found) {
+                let candidate = Candidate::new(*found, *row);
                 if self.pool.takes(candidate) {
-                    let counts = counts(row, node)?;
+                    let Some(node) = graph.node(*row) else { continue };
+                    let counts = counts(*row, node)?;
                     if self.pool.insert(candidate, !counts) {
-                        graph.prefetch_links(row);
+                        graph.prefetch_links(*row);
                     }
                 }
             }
