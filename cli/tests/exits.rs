@@ -8,7 +8,8 @@ use support::{Served, npy, sutra_in};
 fn only_learn_and_import_make_a_store_that_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("in.ndjson"), "").unwrap();
-    let commands: [&[&str]; 23] = [
+    let commands: [&[&str]; 24] = [
+        &["repair", "store"],
         &["backup", "store", "copies"],
         &["restore", "store", "again"],
         &["forget", "store", "wolf"],
@@ -175,6 +176,31 @@ fn damage_is_listed_by_verify_which_ends_with_1() {
         "{verify:?}"
     );
     assert_eq!(served.sutra(&["get", "store", "wolf"]).code, 3);
+}
+
+#[test]
+fn a_repair_that_loses_something_ends_with_1_and_one_that_does_not_with_0() {
+    let served = Served::new(&[]);
+    served.import(r#"{"id": "wolf", "content": "a wild dog"}"#);
+    served.import(r#"{"id": "dog", "content": "a tame wolf"}"#);
+    assert_eq!(served.sutra(&["repair", "store"]).code, 0, "there is nothing to repair");
+    let file = served.path("store/storage.dat");
+    assert_eq!(served.sutra(&["stop", "store"]).code, 0);
+    let mut bytes = std::fs::read(&file).unwrap();
+    let content = bytes.windows(11).position(|bytes| bytes == b"a tame wolf").unwrap();
+    bytes[content] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+
+    let dry = served.sutra(&["repair", "store", "--dry-run"]);
+    assert!(dry.code == 1 && dry.stdout.contains("LOST  a version of a concept, 1: "), "{dry:?}");
+    assert_eq!(std::fs::read(&file).unwrap(), bytes, "a dry run changed the file");
+    let report = served.sutra(&["repair", "store", "--json"]).json(1);
+    assert_eq!((&report["repaired"], &report["records"]["saved"]), (&true.into(), &1.into()));
+    assert!(served.path("store/storage.dat.damaged-1").exists());
+    assert_eq!(served.sutra(&["verify", "store", "--deep"]).code, 0);
+    assert_eq!(served.json(&["get", "store", "wolf"])["content"], "a wild dog");
+    let again = served.sutra(&["repair", "store"]);
+    assert!(again.code == 0 && again.stdout.contains("nothing to repair"), "{again:?}");
 }
 
 #[test]

@@ -44,8 +44,8 @@ pub enum CoordinatorError {
     },
     /// There is a log and no `storage.dat`.
     #[error(
-        "{} has a log of {log_size} bytes but no storage.dat; put storage.dat back from a copy, or move \
-         the directory away to begin anew",
+        "{} has a log of {log_size} bytes but no storage.dat; put storage.dat back from a copy, let \
+         `sutra repair` make it of the log if that is whole, or move the directory away to begin anew",
         store.display()
     )]
     StorageMissing {
@@ -53,6 +53,14 @@ pub enum CoordinatorError {
         store: PathBuf,
         /// Bytes of its log.
         log_size: u64,
+    },
+    /// Nothing can be made of what is there.
+    #[error("{} cannot be repaired: {what}", store.display())]
+    Unrepairable {
+        /// The store.
+        store: PathBuf,
+        /// Why, and what can be done.
+        what: String,
     },
     /// An earlier coordinator's sync failed.
     #[error(

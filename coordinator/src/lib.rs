@@ -25,6 +25,7 @@ mod publish;
 mod rebuild;
 mod reconciler;
 mod recovery;
+pub mod repair;
 mod server;
 mod signals;
 pub mod store_dir;

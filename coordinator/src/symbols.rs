@@ -61,6 +61,11 @@ impl Symbols {
             || (u32::from(number) >= SymbolTable::Type.first_number() && u32::from(number) < own)
     }
 
+    /// Whether some name has that number.
+    pub fn has_number(&self, table: SymbolTable, number: u32) -> bool {
+        self.numbers[table as usize].values().any(|known| *known == number)
+    }
+
     /// How long the concepts of a namespace live unless told otherwise, in microseconds.
     pub fn time_to_live(&self, namespace: u32) -> Option<u64> {
         self.times_to_live.get(&namespace).copied().filter(|time| *time > 0)

@@ -154,6 +154,19 @@ pub fn read_symbols(
     Ok(at)
 }
 
+/// Before the number in the name of a symbol whose own name is lost.
+const LOST_PREFIX: &str = "\u{fffd}lost ";
+
+/// The name that a repair gives to a number whose own name cannot be read any more.
+pub fn lost_name(number: u32) -> String {
+    format!("{LOST_PREFIX}{number}")
+}
+
+/// Whether a name is one of [`lost_name`].
+pub fn is_lost_name(name: &str) -> bool {
+    name.starts_with(LOST_PREFIX)
+}
+
 /// Bytes that the symbol of `name` takes, head and padding included.
 pub fn symbol_space(name: &str) -> u64 {
     (SYMBOL_HEAD_SIZE + name.len() as u64).next_multiple_of(4)

@@ -18,6 +18,7 @@ pub mod nearest;
 pub mod neighbors;
 pub mod path;
 pub mod reinforce;
+pub mod repair;
 pub mod restore;
 pub mod search;
 pub mod serve;

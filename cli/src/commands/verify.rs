@@ -98,7 +98,7 @@ impl<'a> From<&'a Finding> for FindingRow<'a> {
 pub fn run(args: &VerifyArgs) -> Outcome {
     let store = &args.reader.store;
     let mut report = if args.deep { deep(args)? } else { verify::quick(store)? };
-    report.checks.push(log(store));
+    report.checks.push(log_check(store));
     let row = row(&report, args.deep);
     if args.output.json {
         output::json(&row)?;
@@ -151,7 +151,7 @@ fn describe(store: &Path, report: &Report) -> String {
 }
 
 /// The log beside the store, from its first entry to its last.
-fn log(store: &Path) -> Check {
+pub fn log_check(store: &Path) -> Check {
     let mut look = log_once(store);
     // A coordinator may recycle a segment between two reads of one look; what is damaged stays so.
     for _ in 1..LOOKS {

@@ -72,8 +72,8 @@ impl Source {
         let poisoned = store.join("wal/poisoned").exists();
         let mark = view.run_mark();
         if poisoned || (mark.is_whole() && mark.flags & RunMark::POISONED != 0) {
-            let what = "a sync of it failed, so nobody knows what of it is on the disk; start its \
-                        coordinator, which makes it anew from what is there, and back that up";
+            let what = "a sync of it failed, so nobody knows what of it is on the disk; check the \
+                        disk, have the store made anew from what is there, and back that up";
             return Err(failed(what.to_owned()));
         }
         let (place, slot, clients) = durable(&view).map_err(|what| failed(what.to_owned()))?;

@@ -170,6 +170,28 @@ impl Directory {
         Ok(rustix::fs::renameat_with(&self.file, one, &self.file, other, flags)?)
     }
 
+    /// Gives a file a second name, which must be free.
+    pub(super) fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(rustix::fs::linkat(&self.file, from, &self.file, to, AtFlags::empty())?)
+    }
+
+    /// Gives an unnamed file of [`Directory::create_unnamed`] a name, which must be free.
+    pub(super) fn link_unnamed(&self, file: &File, to: &str) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let follow = AtFlags::SYMLINK_FOLLOW;
+        Ok(rustix::fs::linkat(rustix::fs::CWD, path, &self.file, to, follow)?)
+    }
+
+    /// A file for reading and writing that has no name, and is gone with its descriptor.
+    pub(super) fn create_unnamed(&self, mode: u32) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let file: File =
+            rustix::fs::openat(&self.file, ".", flags, Mode::from_raw_mode(mode))?.into();
+        set_mode(&file, mode)?;
+        Ok(file)
+    }
+
     /// Removes a file; one that is not there is as good as removed.
     pub(super) fn remove(&self, name: &str) -> Result<(), StoreDirError> {
         self.unlink(name).map_err(|error| StoreDirError::io(&self.path_of(name), "remove", error))

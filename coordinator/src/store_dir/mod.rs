@@ -5,6 +5,8 @@
 //! | `.`                      | 0750 | made if it is not there; one that is there keeps its mode |
 //! | `storage.dat`            | 0640 | the store                                                 |
 //! | `storage.dat.tmp`        | 0640 | a store being made; what a crash left of it is removed    |
+//! | `storage.dat.damaged-1`  | 0640 | what a repair replaced, until somebody removes it         |
+//! | `wal.damaged-1/`         | 0700 | likewise of the log                                       |
 //! | `writer.lock`            | 0600 | locked by the writer, and says who that is                |
 //! | `wal/`                   | 0700 | the log; locked by the writer too                         |
 //! | `wal/holder`             | 0600 | says who that is once more                                |
@@ -45,6 +47,8 @@ pub use next::NextStorage;
 
 const STORAGE_NAME: &str = "storage.dat";
 const STORAGE_TEMPORARY_NAME: &str = "storage.dat.tmp";
+/// What a repair keeps is numbered: `storage.dat.damaged-1`.
+const DAMAGED_SUFFIX: &str = ".damaged-";
 const LOCK_NAME: &str = "writer.lock";
 const WAL_NAME: &str = "wal";
 const POISONED_NAME: &str = "poisoned";
@@ -188,6 +192,74 @@ impl StoreDir {
         self.directory.rename(STORAGE_TEMPORARY_NAME, STORAGE_NAME)?;
         self.directory.file().sync_all()?;
         Ok(file)
+    }
+
+    /// A file without a name, on the file system of the store.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn unnamed_file(&self) -> io::Result<File> {
+        self.directory.create_unnamed(STORAGE_MODE)
+    }
+
+    /// Makes `storage.dat` of an unnamed file, synced before. One that is there keeps its contents
+    /// under the name that is returned.
+    ///
+    /// # Errors
+    /// What the system says; `storage.dat` is then what it was.
+    pub fn put_storage(&self, file: &File) -> io::Result<Option<PathBuf>> {
+        file.sync_all()?;
+        self.directory.unlink(STORAGE_TEMPORARY_NAME)?;
+        self.directory.link_unnamed(file, STORAGE_TEMPORARY_NAME)?;
+        let mut kept = None;
+        if self.directory.contains(STORAGE_NAME)? {
+            let name = self.free_name(&format!("{STORAGE_NAME}{DAMAGED_SUFFIX}"))?;
+            self.directory.link(STORAGE_NAME, &name)?;
+            kept = Some(self.path.join(name));
+        }
+        self.directory.file().sync_all()?; // the old one has its second name before it loses the first
+        self.directory.rename(STORAGE_TEMPORARY_NAME, STORAGE_NAME)?;
+        self.directory.file().sync_all()?;
+        Ok(kept)
+    }
+
+    /// Moves the segments of the log into a directory beside it, whose path is returned.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn put_log_aside(&self) -> io::Result<Option<PathBuf>> {
+        let path = self.path.join(self.free_name(&format!("{WAL_NAME}{DAMAGED_SUFFIX}"))?);
+        std::fs::create_dir(&path)?;
+        for entry in std::fs::read_dir(self.wal_path())? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if Path::new(&name).extension().is_some_and(|end| end == "wal") {
+                std::fs::rename(entry.path(), path.join(name))?;
+            }
+        }
+        self.wal.file().sync_all()?;
+        File::open(&path)?.sync_all()?;
+        self.directory.file().sync_all()?;
+        Ok(Some(path))
+    }
+
+    fn free_name(&self, start: &str) -> io::Result<String> {
+        for number in 1..u32::MAX {
+            let name = format!("{start}{number}");
+            if !self.directory.contains(&name)? {
+                return Ok(name);
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Takes the mark of [`StoreDir::mark_poisoned`] away: the file it was about is replaced.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn clear_poisoned(&self) -> io::Result<()> {
+        self.wal.unlink(POISONED_NAME)?;
+        self.wal.file().sync_all()
     }
 
     /// Leaves the mark that a write or sync failed, so that no later coordinator trusts what the

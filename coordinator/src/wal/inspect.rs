@@ -96,6 +96,17 @@ pub fn inspect_with(path: &Path, visit: Visit<'_>) -> Result<Inspection, WalErro
     })
 }
 
+/// The store that a log is of, by the first segment that says so.
+///
+/// # Errors
+///
+/// Those of [`inspect`].
+pub fn store_id(path: &Path) -> Result<Option<[u8; 16]>, WalError> {
+    let directory = Directory::open(path)?;
+    let walk = walk(&directory, None, Start::First, &mut |_, _| Ok(()))?;
+    Ok(walk.segments.iter().find_map(|segment| Some(segment.header.ok()?.store_id)))
+}
+
 fn describe(problem: HeaderProblem) -> String {
     match problem {
         HeaderProblem::Invalid => "its header has no valid checksum".into(),

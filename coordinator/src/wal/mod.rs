@@ -38,7 +38,7 @@ pub use archive::{ArchivedSegment, History, archive_log, archived_segments, make
 pub use error::{Proof, VisitError, WalError};
 pub use follow::Follower;
 pub use format::{PAYLOAD_SIZE_MAX, entry_size};
-pub use inspect::{Inspection, SegmentReport, inspect, inspect_with};
+pub use inspect::{Inspection, SegmentReport, inspect, inspect_with, store_id};
 pub use open::{Place, Recovery};
 pub use replay::Visit;
 pub use sync::Syncer;

@@ -66,7 +66,7 @@ pub(super) fn durable_slots(file: &StoreFile) -> Result<String, String> {
     };
     let detail = format!("A: {}; B: {}", state(&slots[0]), state(&slots[1]));
     let Some((_, newest)) = Slot::newest(&slots) else {
-        return Err(format!("none is whole ({detail}); restore storage.dat from a copy"));
+        return Err(format!("none is whole ({detail}); `sutra repair` saves what is"));
     };
     check_slot(newest).map_err(problem_of)?;
     Ok(detail)
