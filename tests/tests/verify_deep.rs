@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sutra_client::{
     Associate, Batch, Disassociate, Forget, Learn, Level, MakeSpace, Reinforce, TimeToLive, Touch,
 };
+use sutra_layout::adjacency::BlockRef;
 use sutra_layout::column::{IN_HEAD, NEWEST, OUT_HEAD};
 use sutra_layout::geometry::{
     DURABLE_SLOTS_OFFSET, LIVE_ENDS_OFFSET, PAGE_SIZE, RING_OFFSET, RUN_MARK_OFFSET, Region,
@@ -228,9 +229,9 @@ const PLANTED: [Planted; 32] = [
     ("lists of associations", None, |s| spoil(s, Region::COLUMNS, 9, 8 * OUT_HEAD as u64)),
     ("lists of associations", None, |s| spoil(s, Region::COLUMNS, 9, 8 * IN_HEAD as u64 + 6)),
     ("lists of associations", None, |s| spoil(s, Region::COLUMNS, 8, 8 * IN_HEAD as u64 + 6)),
-    ("lists of associations", None, |s| spoil(s, Region::ADJACENCY, 0, 16)),
-    ("lists of associations", None, |s| spoil(s, Region::ADJACENCY, 0, 24)),
-    ("lists of associations", None, |s| spoil(s, Region::ADJACENCY, 0, 16 + 14)),
+    ("lists of associations", None, |s| spoil(s, Region::ADJACENCY, block_of(s, 9), 16)),
+    ("lists of associations", None, |s| spoil(s, Region::ADJACENCY, block_of(s, 9), 24)),
+    ("lists of associations", None, |s| spoil(s, Region::ADJACENCY, block_of(s, 9), 30)),
     ("lists of associations", None, |s| {
         let word = LIVE_ENDS_OFFSET + Region::ADJACENCY.index() as u64 * 8;
         overwrite(&s.storage_path(), word, &[1, 0, 0, 0, 0, 0, 0, 0]);
@@ -259,6 +260,15 @@ fn older_ring_slot(store: &TestStore) -> u64 {
 
 fn clients(store: &TestStore) -> Region {
     sutra_layout::client_entry::clients_region(newest_durable(store) as usize)
+}
+
+/// The first unit of the newest block of associations from a concept; the ones before it may have
+/// been copied and left.
+fn block_of(store: &TestStore, concept: u64) -> u64 {
+    let file = std::fs::read(store.storage_path()).unwrap();
+    let at = unit_place(store, Region::COLUMNS, concept) as usize + 8 * OUT_HEAD;
+    let head = u64::from_le_bytes(file[at..at + 8].try_into().unwrap());
+    BlockRef::decode(head).unwrap().unit
 }
 
 /// Flips a bit of the `skip`-th key of the segment of an index that was given out last: those
