@@ -257,9 +257,10 @@ impl Map {
     }
 
     /// Writes the dirty pages of a range to disk, and waits. `offset` is a multiple of the page size.
+    /// Whoever maps the file may ask for it, a reader too: a backup rests on what is on the disk.
     pub fn sync_range(&self, offset: u64, size: u64) -> io::Result<()> {
         let beyond = || io::Error::from(io::ErrorKind::UnexpectedEof);
-        if !self.writable {
+        if self.copies.is_some() {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         let pointer = self.pointer(offset, size).ok_or_else(beyond)?;
