@@ -96,10 +96,21 @@ fn hosted(shelf: &Shelf) -> (Host, Client, PathBuf) {
     (host, client, store)
 }
 
+/// Ends the writers of a story, also when it fails.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_backup_made_while_others_write_is_the_store_at_its_lsn() {
     let (shelf, store, is_done) = (Shelf::new(), TestStore::started(), AtomicBool::new(false));
+    write_some(&mut store.client(), &mut Random::from_env("before the backups"), 40);
     std::thread::scope(|scope| {
+        let done = Done(&is_done);
         for writer in 0..2 {
             let (store, is_done) = (&store, &is_done);
             scope.spawn(move || {
@@ -120,8 +131,29 @@ fn a_backup_made_while_others_write_is_the_store_at_its_lsn() {
             let (lsn, restored) = shelf.restored(&format!("{name}-log"), Until::End);
             assert_eq!((lsn, restored), (made.log_last_lsn, shown_as_of(store.dir(), lsn)));
         }
-        is_done.store(true, Ordering::Relaxed);
+        drop(done);
     });
+}
+
+#[test]
+fn a_vector_space_made_since_the_checkpoint_is_not_in_the_backup() {
+    let (shelf, mut store) = (Shelf::new(), TestStore::started());
+    let mut client = store.client();
+    client.learn("before", "the first vector");
+    client.flush().unwrap();
+    let flushed = shown(store.dir());
+    let vector = vector_of("x", 0, 8);
+    let mut batch = Batch::new();
+    let learn = Learn { id: "x".into(), embedding: Some(&vector), ..Learn::default() };
+    batch.learn(&learn).unwrap();
+    client.write(&batch, Level::Visible).unwrap();
+    let expected = shown(store.dir());
+    drop(client);
+    store.kill(); // so that nobody makes another checkpoint for the backup
+    let made = shelf.backup(store.dir());
+    assert!(!made.was_flushed, "{made:?}");
+    assert_eq!(shelf.restored("then", Until::Lsn(made.manifest.lsn)).1, flushed);
+    assert_eq!(shelf.restored("now", Until::End).1, expected);
 }
 
 #[test]

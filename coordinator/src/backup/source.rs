@@ -11,9 +11,10 @@ use sutra_layout::access::{self, ACCESS_WORDS, STATE};
 use sutra_layout::client_entry::{ClientEntry, read_clients};
 use sutra_layout::directory::{PlacedExtent, check_all, word_offset};
 use sutra_layout::geometry::{
-    DIRECTORY_OFFSET, DURABLE_SLOTS_OFFSET, HEADER_SIZE, PAGE_SIZE, Region, SPACES_OFFSET,
-    SUPERBLOCK_OFFSET,
+    DIRECTORY_OFFSET, DURABLE_SLOTS_OFFSET, EXTENTS_MAX, HEADER_SIZE, PAGE_SIZE, Region,
+    SPACES_OFFSET, SUPERBLOCK_OFFSET,
 };
+use sutra_layout::limits::VECTOR_SPACES_MAX;
 use sutra_layout::run_mark::RunMark;
 use sutra_layout::slot::Slot;
 use sutra_layout::view::View;
@@ -117,6 +118,18 @@ impl Source {
             for (at, word) in words.iter().enumerate() {
                 let at = offset as usize + at * 8;
                 header[at..at + 8].copy_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
+            }
+        }
+        // A space that was made since has extents already, and is none of this version.
+        for space in self.slot.spaces_count as usize..VECTOR_SPACES_MAX {
+            for region in [
+                Region::vectors(space),
+                Region::vector_columns(space),
+                Region::graph(space),
+                Region::graph_levels(space),
+            ] {
+                let row = word_offset(region, 0) as usize;
+                header[row..row + EXTENTS_MAX * 8].fill(0);
             }
         }
         // A clean flag would promise what is not copied.
