@@ -130,6 +130,8 @@ fn stats_gives_every_figure() {
         "durable_lsn",
         "checkpoint_lsn",
         "commit_seq",
+        "compacted_at",
+        "dead_size",
         "published_at",
         "staleness_ms",
         "readers",

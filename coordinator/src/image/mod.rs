@@ -101,8 +101,10 @@ impl Image {
         let head_size = head.as_bytes().len() as u64;
         self.store_bytes(Region::CONTENT, shape, at + head_size, bytes)?;
         let end = at + head_size + bytes.len() as u64;
-        let padding = at + blob_space(bytes.len()) - end;
-        self.store_bytes(Region::CONTENT, shape, end, &[0; 4][..padding as usize])
+        match at + blob_space(bytes.len()) - end {
+            0 => Ok(()), // and `end` may be the end of the last extent
+            padding => self.store_bytes(Region::CONTENT, shape, end, &[0; 4][..padding as usize]),
+        }
     }
 
     /// How far a derived region was given out, or an index's depth: what a restart after a kill
@@ -180,4 +182,28 @@ fn store_words<T: IntoBytes + Immutable>(words: &[AtomicU64], value: &T) {
 fn reserved_too_little(region: Region, offset: u64) -> CoordinatorError {
     let source = std::io::Error::other(format!("byte {offset} was not reserved"));
     CoordinatorError::StorageFull { region: region.name(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use sutra_layout::geometry::{FIRST_EXTENT_SIZE, HEADER_SIZE};
+    use sutra_layout::superblock::UncheckedSuperblock;
+
+    use super::*;
+
+    #[test]
+    fn a_blob_may_end_where_the_last_extent_ends() {
+        use std::os::unix::fs::FileExt;
+        let file = tempfile::tempfile().unwrap();
+        sys::reserve(&file, 0, HEADER_SIZE).unwrap();
+        let block = UncheckedSuperblock::new([1; 16], 1, 0, 7);
+        file.write_all_at(block.as_bytes(), 0).unwrap();
+        let image = Image::new(View::writable(file).unwrap(), &Slot::default()).unwrap();
+
+        let bytes = [7; 120];
+        let at = FIRST_EXTENT_SIZE - blob_space(bytes.len());
+        image.ensure(Region::CONTENT, FIRST_EXTENT_SIZE).unwrap();
+        image.store_blob(at, &bytes).unwrap();
+        assert!(image.view().locate(Region::CONTENT, Shape::new(1), FIRST_EXTENT_SIZE).is_err());
+    }
 }
