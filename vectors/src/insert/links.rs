@@ -79,13 +79,18 @@ impl InDegrees {
 
     /// Makes a node's own list lead to `chosen`. Links that are the last ones to their rows stay.
     pub(super) fn replace(&mut self, own: &[AtomicU32], chosen: &[Candidate], level: u32) {
-        let mut chosen = chosen.iter().map(|candidate| candidate.row());
+        let rows = || chosen.iter().map(|candidate| candidate.row());
+        let mut missing = rows().filter(|row| !leads_to(own, *row));
         for link in own {
             let before = link.load(Ordering::Relaxed).checked_sub(1);
+            // A row that is linked again keeps what it would get.
+            if before.is_some_and(|before| rows().any(|row| row == before)) {
+                continue;
+            }
             if level == 0 && before.is_some_and(|before| self.of(before) <= 1) {
                 continue;
             }
-            let next = chosen.find(|row| !leads_to(own, *row));
+            let next = missing.next();
             match (next, before) {
                 (Some(row), _) => self.turn(link, row, level),
                 (None, Some(_)) => self.clear(link, level),

@@ -79,7 +79,11 @@ impl Inserter {
                 dead += u32::from(other.superseded_at() != 0);
             }
             if dead * 4 > all && node.superseded_at() == 0 {
-                kernel::dispatch(Insert { inserter: self, graph: &graph, row })?;
+                self.prefers_current = true;
+                let linked = kernel::dispatch(Insert { inserter: self, graph: &graph, row });
+                self.prefers_current = false;
+                linked?;
+                self.inserted_since_census += 1; // other rows may have lost a way to them
             }
         }
         Ok(end)

@@ -65,6 +65,8 @@ pub struct Inserter {
     room: Room,
     /// Insertions since all rows were last seen to be reachable.
     inserted_since_census: u64,
+    /// Whether rows are linked with current ones alone, where there are such.
+    prefers_current: bool,
 }
 
 /// Lists that an insertion fills, used again by the next one.
@@ -93,6 +95,7 @@ impl Inserter {
             walk: Walk::default(),
             room: Room::default(),
             inserted_since_census: 0,
+            prefers_current: false,
         })
     }
 
@@ -135,6 +138,23 @@ impl Inserter {
         self.state.indexed_count = u64::from(row) + 1;
         self.inserted_since_census += 1;
         Ok(true)
+    }
+}
+
+impl Inserter {
+    /// Links a row of the graph anew, which has lost its links or its upper lists. `reserve` is as
+    /// for [`Inserter::insert_next`].
+    pub fn relink<E: From<Damage>>(
+        &mut self,
+        view: &View,
+        row: u32,
+        reserve: &mut dyn FnMut(u64) -> Result<u64, E>,
+    ) -> Result<(), E> {
+        let graph = Graph::capture(view, self.space_index, self.state.indexed_count)?;
+        self.in_degrees.grow(self.state.indexed_count);
+        reserve_levels(&graph, row, reserve)?;
+        kernel::dispatch(Insert { inserter: self, graph: &graph, row })?;
+        Ok(())
     }
 }
 
@@ -207,7 +227,11 @@ impl Inserter {
         walk.visited.insert(row);
         walk.pool.reset(graph.settings().ef_construction.into());
         walk.visited.insert(start.row());
-        let is_current = |_: u32, node: Node<'_>| Ok::<bool, Damage>(node.superseded_at() == 0);
+        // New rows are linked with rows that are over too: among themselves alone, they would be an
+        // island that nothing leads to once all of a store has new vectors.
+        let takes_all = !self.prefers_current;
+        let is_current =
+            |_: u32, node: Node<'_>| Ok::<bool, Damage>(takes_all || node.superseded_at() == 0);
         let node = graph.node(start.row()).ok_or_else(|| no_node(graph, start.row()))?;
         let is_bridge = start.row() == row || !is_current(start.row(), node)?;
         walk.pool.insert(start, is_bridge);
