@@ -17,6 +17,7 @@ mod error;
 mod generation;
 mod host;
 mod image;
+mod index;
 mod kill_point;
 pub mod log;
 mod offline;

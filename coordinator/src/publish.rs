@@ -1,9 +1,6 @@
 //! Making what is applied visible: the one place where readers' view moves.
 
-use std::sync::atomic::Ordering;
-
-use sutra_layout::geometry::{COMMIT_SEQ_OFFSET, RUN_MARK_OFFSET};
-use sutra_layout::run_mark::RunMark;
+use sutra_layout::geometry::COMMIT_SEQ_OFFSET;
 use sutra_layout::slot::Slot;
 use sutra_layout::sys;
 
@@ -36,8 +33,7 @@ impl Publisher {
 
     /// Fails once another coordinator has taken over.
     pub fn check_epoch(&self) -> Result<(), CoordinatorError> {
-        let offset = RUN_MARK_OFFSET + std::mem::offset_of!(RunMark, writer_epoch) as u64;
-        let found = self.image.view().header_word(offset).load(Ordering::Relaxed);
+        let found = self.image.marked_epoch();
         if found == self.writer_epoch {
             return Ok(());
         }

@@ -28,18 +28,28 @@ pub fn clear_derived(view: &View) -> Result<(), CoordinatorError> {
     clear(view, end, view.map().size().saturating_sub(end))?;
     for number in (0..Region::KNOWN_END).filter(|number| Region(*number).is_derived()) {
         let region = Region(number);
-        let Some(shape) = view.shape(region) else {
-            continue;
-        };
-        for extent in 0..EXTENTS_MAX {
-            let word = view.header_word(word_offset(region, extent)).load(Ordering::Relaxed);
-            let Some(start) = decode(region, extent, word)? else {
-                continue;
-            };
-            clear(view, start, shape.extent_size(extent))?;
+        // What holds of a graph is kept, and its end found: see `index::recover`.
+        if !region.is_of_graph() {
+            clear_from(view, region, 0)?;
         }
         let end = sutra_layout::geometry::LIVE_ENDS_OFFSET + region.index() as u64 * 8;
         view.header_word(end).store(0, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Sets the units of a region from `unit` on back to zeros.
+pub fn clear_from(view: &View, region: Region, unit: u64) -> Result<(), CoordinatorError> {
+    let Some(shape) = view.shape(region) else { return Ok(()) };
+    for extent in 0..EXTENTS_MAX {
+        let word = view.header_word(word_offset(region, extent)).load(Ordering::Relaxed);
+        let Some(start) = decode(region, extent, word)? else {
+            continue;
+        };
+        let kept = unit.saturating_sub(shape.extent_start(extent)) * shape.stride;
+        let size = shape.extent_size(extent);
+        let kept = kept.min(size);
+        clear(view, start + kept, size - kept)?;
     }
     Ok(())
 }
@@ -70,6 +80,7 @@ impl Writer {
         self.check_vectors(pace)?;
         self.rebuild_records(pace)?;
         self.rebuild_edges(pace)?;
+        self.recover_graphs(pace)?;
         self.now.id_index_depth = self.roots.ids.depth.into();
         self.now.edge_index_depth = self.roots.edges.depth.into();
         Ok(())

@@ -100,6 +100,11 @@ impl Region {
         matches!(self.0, 6..=11 | 20..=27)
     }
 
+    /// Whether it belongs to the graph of a vector space.
+    pub fn is_of_graph(self) -> bool {
+        matches!(self.0, 20..=27)
+    }
+
     /// As an index of a table with [`REGIONS_MAX`] rows.
     pub fn index(self) -> usize {
         usize::from(self.0)

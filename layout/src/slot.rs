@@ -132,7 +132,7 @@ impl Slot {
     }
 
     /// Units of a region that this version has. Of a client table and of derived regions, which no
-    /// count of a slot bounds, 0; but the concepts have their columns.
+    /// count of a slot bounds, 0; but concepts have their columns, and rows of vectors their nodes.
     pub fn count_of(&self, region: Region) -> u64 {
         match region {
             Region::RECORDS => self.records,
@@ -142,6 +142,7 @@ impl Slot {
             Region::COLUMNS => self.concepts,
             Region(number @ 12..=15) => self.spaces[usize::from(number) - 12].count,
             Region(number @ 16..=19) => self.spaces[usize::from(number) - 16].count,
+            Region(number @ 20..=23) => self.spaces[usize::from(number) - 20].count,
             _ => 0,
         }
     }

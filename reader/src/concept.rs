@@ -52,13 +52,21 @@ impl<'s> Concept<'s> {
         snapshot: &'s Snapshot,
         record: &'s ConceptRecord,
     ) -> Result<Concept<'s>, ReadError> {
+        Concept::of_record(snapshot, record).map_err(|damage| snapshot.damaged(damage))
+    }
+
+    #[inline]
+    pub(crate) fn of_record(
+        snapshot: &'s Snapshot,
+        record: &'s ConceptRecord,
+    ) -> Result<Concept<'s>, Damage> {
         if u64::from(record.concept_ordinal) >= snapshot.slot().concepts {
-            return Err(snapshot.damaged(Damage::new(
+            return Err(Damage::new(
                 0,
                 "a record's concept ordinal",
                 record.concept_ordinal.into(),
                 format!("below {}", snapshot.slot().concepts),
-            )));
+            ));
         }
         Ok(Concept::of_checked(snapshot, record))
     }

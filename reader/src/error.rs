@@ -277,6 +277,17 @@ pub enum ReadError {
         /// The newest one published.
         published: u64,
     },
+    /// The graphs of vectors did not get that far in time.
+    #[error(
+        "{indexed} of the {wanted} vectors waited for are in the graph; wait longer, or ask without \
+         waiting: those that are not in it are found too"
+    )]
+    NotIndexed {
+        /// Vectors that were waited for.
+        wanted: u64,
+        /// Those of them that are in the graph by now.
+        indexed: u64,
+    },
     /// The system refused.
     #[error("{path}: {source}", path = path.display())]
     Io {

@@ -34,7 +34,6 @@ mod file;
 mod filter;
 mod graph;
 mod history;
-mod kernel;
 mod names;
 mod nearest;
 mod reader;
@@ -58,7 +57,7 @@ pub use graph::{
 };
 pub use history::{AssociationHistory, History};
 pub use names::{NamespaceInfo, Namespaces, SpaceInfo};
-pub use nearest::{Hit, NearestQuery};
+pub use nearest::{Hit, NearestQuery, Predicate};
 pub use reader::{Reader, STORAGE_FILE, WriterStatus};
 pub use search::{SearchHit, SearchQuery};
 pub use snapshot::Snapshot;

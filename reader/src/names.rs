@@ -164,6 +164,11 @@ impl Snapshot {
         }
     }
 
+    /// Whether any namespace but the one without a name was ever used.
+    pub(crate) fn has_named_namespaces(&self) -> bool {
+        self.symbols().has_any(SymbolTable::Namespace)
+    }
+
     /// The number of a namespace, if it has one.
     pub(crate) fn namespace_number(&self, namespace: &str) -> Option<u32> {
         if namespace.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
+use sutra_layout::slot::SpaceCounts;
 use sutra_layout::sys::lock;
 
 use crate::error::ReadError;
@@ -21,8 +22,12 @@ pub struct SnapshotStats {
     pub edges: u64,
     /// Rows of all vector spaces.
     pub vectors: u64,
-    /// Rows of them that are in a graph; the rest is scanned.
+    /// Rows of them that are in a graph; a search looks at each of the rest.
     pub indexed_vectors: u64,
+    /// Rows of them that are over: replaced, or of forgotten concepts. Walked through, never found.
+    pub dead_vectors: u64,
+    /// Whether so many rows of a space are over that a compaction is due: searches become slower.
+    pub compaction_due: bool,
     /// Operations applied since the store was created.
     pub written: u64,
     /// Operations dropped: none, ever.
@@ -54,19 +59,31 @@ pub struct SnapshotStats {
     pub writer_pid: u32,
 }
 
+/// Below so many rows, those that are over do not matter.
+const DUE_FROM_ROWS: u64 = 10_000;
+
+/// A walk meets rows that are over as often as others, and keeps none of them: where they are a
+/// third of all, a search takes half as long again.
+fn is_compaction_due((space, dead): (&SpaceCounts, u64)) -> bool {
+    space.count >= DUE_FROM_ROWS && dead.saturating_mul(3) >= space.count
+}
+
 impl Snapshot {
     /// The figures of this snapshot.
     pub fn stats(&self) -> SnapshotStats {
         let slot = self.slot();
         let file = self.file();
         let spaces = &slot.spaces[..self.space_count()];
+        let dead_rows = || spaces.iter().zip(slot.dead_rows);
         let writer = writer_of(file);
         let metadata = file.view.map().file().metadata();
         SnapshotStats {
             concepts: self.concept_count(),
             edges: self.association_count(),
             vectors: spaces.iter().map(|space| space.count).sum(),
-            indexed_vectors: spaces.iter().map(|space| space.indexed_count).sum(),
+            indexed_vectors: spaces.iter().map(|space| space.indexed_count.min(space.count)).sum(),
+            dead_vectors: dead_rows().map(|(space, dead)| dead.min(space.count)).sum(),
+            compaction_due: dead_rows().any(is_compaction_due),
             written: slot.operations,
             dropped: 0,
             pending: 0,

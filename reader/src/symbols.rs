@@ -69,6 +69,11 @@ impl Symbols {
         self.tables[table as usize].by_name.get(name).copied()
     }
 
+    /// Whether a table has a name of the store's own.
+    pub(crate) fn has_any(&self, table: SymbolTable) -> bool {
+        !self.tables[table as usize].by_number.is_empty()
+    }
+
     /// Every name of a table with its number, ascending, built-in types included.
     pub(crate) fn all(&self, table: SymbolTable) -> Vec<(u32, &str)> {
         let built_in: &[&str] = if table == SymbolTable::Type { &BUILT_IN_TYPES } else { &[] };

@@ -44,6 +44,34 @@ impl Reader {
         }
     }
 
+    /// Waits until every vector that is visible now is in the graph of its space, and gives the
+    /// snapshot that shows it. Searches look at each vector that is not in it yet, so nobody must
+    /// wait.
+    pub fn wait_indexed(&self, timeout: Duration) -> Result<Snapshot, ReadError> {
+        let started_at = Instant::now();
+        let mut snapshot = self.snapshot()?;
+        let wanted = snapshot.slot().spaces.map(|space| space.count);
+        loop {
+            let spaces = &snapshot.slot().spaces;
+            // A compaction leaves fewer rows.
+            let pairs = || {
+                spaces.iter().zip(wanted).map(|(space, wanted)| {
+                    let wanted = wanted.min(space.count);
+                    (wanted, space.indexed_count.min(wanted))
+                })
+            };
+            if pairs().all(|(wanted, indexed)| indexed == wanted) {
+                return Ok(snapshot);
+            }
+            let left = timeout.saturating_sub(started_at.elapsed());
+            if !self.wait_for_update(snapshot.commit_seq(), left)? {
+                let (wanted, indexed) = pairs().fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+                return Err(ReadError::NotIndexed { wanted, indexed });
+            }
+            snapshot = self.snapshot()?;
+        }
+    }
+
     /// Waits until everything up to `lsn` is visible, and gives the snapshot that shows it.
     pub fn wait_for_lsn(&self, lsn: u64, timeout: Duration) -> Result<Snapshot, ReadError> {
         let started_at = Instant::now();

@@ -1,4 +1,4 @@
-//! A get in a held snapshot allocates nothing.
+//! A get in a held snapshot allocates nothing, and neither does a search once its thread has searched.
 #![expect(unsafe_code, reason = "an allocator that counts is an unsafe trait")]
 
 mod support;
@@ -6,8 +6,9 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use support::random::Random;
 use support::{Associate, Learn, Writer};
-use sutra_reader::{Direction, Id, Metric, NeighborQuery, Reader};
+use sutra_reader::{Direction, Id, Metric, NearestQuery, NeighborQuery, Reader};
 
 struct Counting;
 
@@ -85,4 +86,30 @@ fn a_get_in_a_held_snapshot_allocates_nothing() {
     let planted = format!("{}", 17);
     assert_eq!(get(&planted), Some(1));
     assert_eq!(ALLOCATIONS.get(), before + 1, "the counter counts");
+}
+
+#[test]
+fn a_search_allocates_nothing_once_its_thread_has_searched() {
+    let mut random = Random::new(3);
+    let mut store = Writer::create();
+    store.make_space(8, Metric::Cosine);
+    for n in 0..1500 {
+        let vector = random.vector(8);
+        let learn = Learn { content: "content", vector: Some(&vector), ..Learn::default() };
+        store.learn_as(format!("{n}").as_str().into(), learn);
+    }
+    store.index(0, 1400);
+    store.publish();
+    let snapshot = Reader::open(store.path()).unwrap().snapshot().unwrap();
+    let vectors: Vec<Vec<f32>> = (0..50).map(|_| random.vector(8)).collect();
+    let (query, mut hits) = (NearestQuery::default(), Vec::new());
+    for vector in &vectors {
+        snapshot.nearest_into(vector, &query, &mut hits).unwrap();
+    }
+    let before = ALLOCATIONS.get();
+    for vector in &vectors {
+        snapshot.nearest_into(vector, &query, &mut hits).unwrap();
+        assert_eq!(hits.len(), 10);
+    }
+    assert_eq!(ALLOCATIONS.get(), before);
 }

@@ -26,6 +26,7 @@ pub mod random;
 pub mod raw;
 pub mod replay;
 pub mod roles;
+pub mod searching;
 pub mod sieve;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod steps;

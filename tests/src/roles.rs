@@ -64,6 +64,12 @@ pub fn hold(store: &Path) -> Vec<OsString> {
     vec!["hold".into(), store.into()]
 }
 
+/// The arguments of a reader that looks for the nearest to vector after vector, and holds each answer
+/// against every row, until its input ends.
+pub fn search(store: &Path, seed: u64) -> Vec<OsString> {
+    vec!["search".into(), store.into(), seed.to_string().into()]
+}
+
 /// Plays the role that the arguments ask for.
 pub fn run(arguments: Vec<String>) -> ExitCode {
     // Set by the child: whoever started it may be gone already, and then its parent is another.
@@ -81,6 +87,7 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
             .map_err(anyhow::Error::new)
             .and_then(|version| crate::steps::write_between_stops(store, version)),
         ["watch", store, keys, duration_ms, seed] => watcher(store, keys, duration_ms, seed),
+        ["search", store, seed] => crate::searching::play(store, seed),
         ["hold", store] => holder(store),
         ["agent", store, mode, deadline_ms] => crate::agent::play(store, mode, deadline_ms),
         other => Err(anyhow::anyhow!("no role has the arguments {other:?}")),

@@ -29,4 +29,5 @@ pub mod tail;
 pub mod touch;
 pub mod ttl;
 pub mod verify;
+pub mod wait;
 pub mod watch;

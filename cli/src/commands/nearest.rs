@@ -17,8 +17,9 @@ use crate::store::{self, ReaderArgs};
 
 /// Print the concepts nearest to a vector
 ///
-/// The search is exact. A larger score is nearer under every metric: the cosine, the dot product,
-/// or minus the Euclidean distance.
+/// A larger score is nearer under every metric: the cosine, the dot product, or minus the Euclidean
+/// distance. Scores are exact; of the nearest, the search may miss a few, the fewer the higher --ef.
+/// --exact misses none.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -28,6 +29,8 @@ Examples:
   sutra nearest knowledge --like wolf.n.01 --filter 'meta.pos = v'
   sutra nearest knowledge --like wolf --space minilm-2 --namespace alice
   sutra nearest knowledge --vector query.npy -k 3 --expand 2 --limit 20
+  sutra nearest knowledge --vector query.npy --ef 200 --min-score 0.5
+  sutra nearest knowledge --vector query.npy --exact
 
 A 1-D array gives one list; a 2-D array is many queries and gives a list of lists.
 With a filter it still gives K where K exist. Exit code 1: there is no such concept, or it has no
@@ -43,6 +46,15 @@ pub struct NearestArgs {
     /// The vector space to search, by name [default: the store's first]
     #[arg(long, value_name = "NAME")]
     space: Option<String>,
+    /// Candidates that the search keeps [default: as the space was made]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    ef: Option<u32>,
+    /// Compare every vector in 32-bit floating point
+    #[arg(long, conflicts_with = "ef")]
+    exact: bool,
+    /// Only concepts at least so near
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    min_score: Option<f32>,
     #[command(flatten)]
     around: AroundArgs,
     #[command(flatten)]
@@ -118,6 +130,9 @@ pub fn run(args: &NearestArgs) -> Outcome {
         space: store::space(&snapshot, args.space.as_deref())?,
         namespaces: args.scope.namespaces(),
         filter: filter.as_ref(),
+        ef: args.ef.map(|ef| ef as usize),
+        exact: args.exact,
+        min_score: args.min_score,
         ..NearestQuery::default()
     };
     if let Some(hops) = args.around.expand {

@@ -48,6 +48,10 @@ pub struct StatsRow {
     pub vectors: u64,
     /// Vectors that the graph holds.
     pub indexed_vectors: u64,
+    /// Vectors that were replaced, or are of forgotten concepts.
+    pub dead_vectors: u64,
+    /// Whether those are so many that a compaction is due.
+    pub compaction_due: bool,
     /// Operations accepted since the coordinator started; with none running, since the store was made.
     pub written: u64,
     /// Always 0: overload slows writers, and drops nothing.
@@ -132,6 +136,8 @@ pub fn collect(reader: &Reader, args: &WriterArgs) -> Result<StatsRow, Failure> 
         edges: stats.edges,
         vectors: stats.vectors,
         indexed_vectors: stats.indexed_vectors,
+        dead_vectors: stats.dead_vectors,
+        compaction_due: stats.compaction_due,
         written: stats.written,
         dropped: stats.dropped,
         pending: stats.pending,
@@ -197,7 +203,13 @@ fn print_row(store: &Path, row: &StatsRow) -> Result<(), Failure> {
         ("edges", count(row.edges)),
         (
             "vectors",
-            format!("{}, {} of them indexed", count(row.vectors), count(row.indexed_vectors)),
+            format!(
+                "{}, {} of them indexed, {} replaced or forgotten{}",
+                count(row.vectors),
+                count(row.indexed_vectors),
+                count(row.dead_vectors),
+                if row.compaction_due { ": a compaction is due" } else { "" }
+            ),
         ),
         ("writer", writer),
         (

@@ -154,7 +154,9 @@ impl<'a> F32s<'a> {
     }
 
     /// The elements in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = f32> + DoubleEndedIterator + use<'a> {
+    pub fn iter(
+        &self,
+    ) -> impl ExactSizeIterator<Item = f32> + DoubleEndedIterator + Clone + use<'a> {
         self.elements.iter().map(|bytes| f32::from_le_bytes(*bytes))
     }
 

@@ -6,12 +6,10 @@ use sutra_layout::adjacency::{
     Block, BlockRef, Entry, fill_new_block, find_entry, units_log2_after,
 };
 use sutra_layout::column::{ENTRIES, OUT_HEAD};
-use sutra_layout::geometry::{Region, Shape};
+use sutra_layout::geometry::Region;
 
 use super::Writer;
 use crate::error::CoordinatorError;
-
-const UNITS: Shape = Shape::new(sutra_layout::adjacency::UNIT_SIZE);
 
 impl Writer {
     /// Appends `entry` to the list that column word `head` of `concept` names, unless the list
@@ -53,22 +51,15 @@ impl Writer {
         entry: Entry,
     ) -> Result<(), CoordinatorError> {
         let units_log2 = units_log2_after(full);
-        let at = BlockRef { unit: self.take_units(1 << units_log2)?, units_log2 };
+        let at = BlockRef {
+            unit: self.image.take_units(Region::ADJACENCY, 1 << units_log2)?,
+            units_log2,
+        };
         let view = self.image.view();
         fill_new_block(view, at, full, entry)?;
         // Pairs with the fence in Block::open: who sees the head sees the block.
         view.columns(concept)?[head].store(at.encode(), Ordering::Release);
         self.count_entry(concept, head)
-    }
-
-    /// Gives out `count` units in a row that were never given out before.
-    fn take_units(&mut self, count: u64) -> Result<u64, CoordinatorError> {
-        let end = self.image.live_end(Region::ADJACENCY);
-        let limit = CoordinatorError::LimitReached { what: "adjacency", limit: 1 << 48 };
-        let unit = UNITS.fit(end.load(Ordering::Relaxed), count).ok_or(limit)?;
-        self.image.ensure(Region::ADJACENCY, unit + count)?;
-        end.store(unit + count, Ordering::Release); // before the space is used: never twice
-        Ok(unit)
     }
 
     fn count_entry(&self, concept: u32, head: usize) -> Result<(), CoordinatorError> {

@@ -14,6 +14,7 @@ mod learn;
 mod removal;
 mod store;
 mod upkeep;
+mod vectors;
 
 use std::sync::atomic::Ordering;
 

@@ -40,6 +40,7 @@ impl Writer {
         let mut record = self.next_version(context, ordinal, &old)?;
         record.flags |= ConceptRecord::TOMBSTONE;
         record.metadata = U48::new(0);
+        self.supersede_rows(&record)?;
         record.vector = 0;
         record.space = 0;
         self.append_record(record)?;

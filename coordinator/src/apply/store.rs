@@ -2,15 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use sutra_client::protocol::{F32s, MakeSpace, TimeToLive};
+use sutra_client::protocol::{MakeSpace, TimeToLive};
 use sutra_layout::blob::blob_space;
 use sutra_layout::edge::EdgeRecord;
 use sutra_layout::geometry::{Region, Shape};
-use sutra_layout::limits::VECTOR_SPACES_MAX;
 use sutra_layout::record::ConceptRecord;
 use sutra_layout::space::Space;
 use sutra_layout::symbol::{SYMBOL_HEAD_SIZE, SymbolTable, encode_symbol};
-use sutra_layout::vector_column::VectorColumn;
 
 use super::Writer;
 use crate::error::CoordinatorError;
@@ -106,42 +104,6 @@ impl Writer {
         self.image.store_space(0, space, lsn)?;
         self.now.spaces_count = self.now.spaces_count.max(1);
         Ok(())
-    }
-
-    /// Appends a row for the concept of `record`, whose vectors in other spaces stay, and returns
-    /// its ordinal in the space.
-    pub(super) fn append_vector(
-        &mut self,
-        space: usize,
-        record: &ConceptRecord,
-        values: F32s<'_>,
-    ) -> Result<u32, CoordinatorError> {
-        let (rows, columns) = (Region::vectors(space), Region::vector_columns(space));
-        let shape = self.image.view().space(space)?.vector_shape();
-        let ordinal = self.now.spaces[space].count;
-        let limited =
-            CoordinatorError::LimitReached { what: "a vector space", limit: u32::MAX.into() };
-        let number = u32::try_from(ordinal).ok().filter(|n| *n < u32::MAX).ok_or(limited)?;
-        self.image.ensure(rows, ordinal + 1)?;
-        self.image.ensure(columns, ordinal + 1)?;
-        // On the wire as in the file, elements are little-endian f32.
-        self.image.store_bytes(rows, shape, ordinal, values.as_bytes())?;
-        let norm = values.iter().map(|x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
-        let inverse = if norm > 0.0 { (1.0 / norm) as f32 } else { 0.0 };
-        let mut current = [0; VECTOR_SPACES_MAX];
-        for (other, row) in current.iter_mut().enumerate() {
-            let known = self.image.view().row_of(record, other, &self.now)?;
-            *row = if other == space { number + 1 } else { known.map_or(0, |row| row + 1) };
-        }
-        let column = VectorColumn {
-            owner: record.concept_ordinal,
-            inverse_norm: inverse,
-            rows: current,
-            ..VectorColumn::default()
-        };
-        self.image.store_unit(columns, ordinal, &column.sealed(values.as_bytes()))?;
-        self.now.spaces[space].count = ordinal + 1;
-        Ok(number)
     }
 
     /// Appends a record, names it in its concept's column and in the id index.

@@ -6,9 +6,11 @@ use sutra_layout::blob::blob_space;
 use sutra_layout::geometry::Region;
 use sutra_layout::index::INDEX;
 use sutra_layout::limits::VECTOR_SPACES_MAX;
+use sutra_vectors::units_per_level;
 
 use crate::apply::Writer;
 use crate::error::CoordinatorError;
+use crate::image::Image;
 
 /// What the accepted operations can take at most.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,6 +21,14 @@ pub(super) struct Need {
     pub symbols: u64,
     pub vectors: [u64; VECTOR_SPACES_MAX],
     largest_blob: u64,
+}
+
+/// Units that the upper levels of the graph over so many rows take, with some to spare: the index
+/// thread takes them, and would have to wait if the disk were full by then.
+fn level_units(image: &Image, space: usize, rows: u64) -> Result<u64, CoordinatorError> {
+    let m = usize::from(image.view().space(space)?.graph.m);
+    let levels = rows / (m as u64 - 1); // one node in M has a level more than the others, and so on
+    Ok((levels + levels / 8 + 64) * units_per_level(m))
 }
 
 impl Need {
@@ -51,6 +61,8 @@ impl Need {
                 let end = now.spaces[space].count + count;
                 image.ensure(Region::vectors(space), end)?;
                 image.ensure(Region::vector_columns(space), end)?;
+                image.ensure(Region::graph(space), end)?;
+                image.ensure(Region::graph_levels(space), level_units(image, space, end)?)?;
             }
         }
         let words = |keys: u64| (keys / 64 + 8) * 2 * INDEX.segment_words();

@@ -25,6 +25,7 @@ use crate::apply::{Gathered, Roots, Writer};
 use crate::clients::Clients;
 use crate::error::CoordinatorError;
 use crate::image::Image;
+use crate::index::build_graph;
 use crate::rebuild::{PACE, Pace};
 use crate::symbols::Symbols;
 
@@ -86,7 +87,12 @@ pub fn build(
     builder.count_live()?;
     let Builder { mut writer, pace, .. } = builder;
     pace()?;
-    writer.rebuild_derived(pace)?;
+    writer.rebuild_derived(&mut *pace)?;
+    for space in 0..slot.spaces_count as usize {
+        let counts = writer.now.spaces[space];
+        let state = build_graph(&writer.image, space, &counts, &mut *pace)?;
+        state.store(&mut writer.now.spaces[space]);
+    }
     Ok(writer)
 }
 

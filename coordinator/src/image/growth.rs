@@ -91,6 +91,13 @@ impl Growth {
         self.grow(region, end).map(|_| ())
     }
 
+    /// Likewise, where nothing is known of what the file has of the region: after a loss of power it
+    /// may end before what the extent directory says.
+    pub fn ensure_anew(&self, region: Region, end: u64) -> Result<(), CoordinatorError> {
+        self.reserved[region.index()].store(0, Ordering::Release);
+        self.ensure(region, end)
+    }
+
     /// Tells how many units of a region are in use, and asks for more where little is left.
     pub fn note_used(&self, region: Region, used: u64) {
         let at = region.index();
@@ -210,7 +217,7 @@ fn used_at_start(view: &View, region: Region, base: &Slot) -> u64 {
     };
     match region {
         Region::ID_SEGMENTS | Region::EDGE_SEGMENTS => live().saturating_mul(INDEX.segment_words()),
-        Region::ADJACENCY => live(),
+        Region::ADJACENCY | Region(24..=27) => live(),
         other => base.count_of(other),
     }
 }

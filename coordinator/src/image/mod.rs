@@ -113,6 +113,27 @@ impl Image {
         self.view.header_word(LIVE_ENDS_OFFSET + region.index() as u64 * 8)
     }
 
+    /// Gives out `count` units in a row of a derived region that were never given out before.
+    pub fn take_units(&self, region: Region, count: u64) -> Result<u64, CoordinatorError> {
+        let limited = || CoordinatorError::LimitReached {
+            what: region.name(),
+            limit: sutra_layout::U48::MAX,
+        };
+        let shape = Shape::fixed(region).ok_or_else(limited)?;
+        let end = self.live_end(region);
+        let unit = shape.fit(end.load(Ordering::Relaxed), count).ok_or_else(limited)?;
+        self.ensure(region, unit + count)?;
+        end.store(unit + count, Ordering::Release); // before the space is used: never twice
+        Ok(unit)
+    }
+
+    /// The epoch of the coordinator that the file is written by: not this one's, once another has
+    /// taken over.
+    pub fn marked_epoch(&self) -> u64 {
+        let offset = RUN_MARK_OFFSET + std::mem::offset_of!(RunMark, writer_epoch) as u64;
+        self.view.header_word(offset).load(Ordering::Relaxed)
+    }
+
     /// The log entry whose application was begun last. It is stored before anything derived is, so a
     /// log that ends before it has lost what this file shows.
     pub fn begun_lsn(&self) -> &AtomicU64 {

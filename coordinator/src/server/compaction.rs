@@ -23,6 +23,7 @@ use crate::error::CoordinatorError;
 use crate::generation::{
     Before, Compactor, Doomed, Event, Named, Next, Order, Request, Start, Task, dead_size,
 };
+use crate::index::Indexer;
 use crate::kill_point::KillPoint;
 use crate::publish::Publisher;
 use crate::reconciler::Session;
@@ -332,6 +333,9 @@ impl Server<'_> {
         writer.clients = std::mem::take(&mut old.writer.clients);
         (old.writer, old.publisher) = (writer, publisher);
         self.workers.change_files(checkpointer, Arc::clone(old.writer.image.growth()))?;
+        let (image, bell) = (old.writer.image.clone(), self.workers.bell());
+        let indexer = Indexer::start(image, epoch, old.publisher.last(), bell)?;
+        std::mem::replace(&mut self.indexer, indexer).leave();
         self.progress.change_files(&old.writer.now);
 
         running.compactor.order(Order::Settle(storage));

@@ -33,6 +33,7 @@ use sutra_layout::sys::fork::{Kept, keep};
 
 use crate::decide::Decider;
 use crate::error::CoordinatorError;
+use crate::index::Indexer;
 use crate::options::Options;
 use crate::reconciler::Reconciler;
 use crate::recovery::{self, Opened};
@@ -115,6 +116,7 @@ struct Server<'a> {
     answers: Answers,
     reconciler: Reconciler,
     workers: Workers,
+    indexer: Indexer,
     progress: Progress,
     compactions: Compactions,
     started_at: u64,
@@ -150,6 +152,12 @@ impl<'a> Server<'a> {
         let growth = Arc::clone(reconciler.writer.image.growth());
         let workers = Workers::start(reconciler.wal.syncer(), checkpointer, growth)?;
         poll.watch(workers.as_fd(), Token::WORKERS).map_err(watching())?;
+        let indexer = Indexer::start(
+            reconciler.writer.image.clone(),
+            reconciler.writer_epoch,
+            reconciler.publisher.last(),
+            workers.bell(),
+        )?;
         let progress = Progress::new(&reconciler.wal, &reconciler.writer.now);
         Ok(Server {
             options,
@@ -168,6 +176,7 @@ impl<'a> Server<'a> {
             answers: Answers::default(),
             reconciler,
             workers,
+            indexer,
             progress,
             compactions: Compactions::new()?,
             started_at: sys::clock::now_us(),
@@ -187,6 +196,7 @@ impl<'a> Server<'a> {
         if let Err(error) = &ended {
             self.give_up(error);
         }
+        self.indexer.stop();
         self.workers.stop();
         if !matches!(ended, Err(CoordinatorError::Deposed { .. })) {
             self.reconciler.writer.image.stop_beating();
@@ -326,12 +336,15 @@ impl<'a> Server<'a> {
         tracing::info!("stopping");
         self.orders.stopping("making the store clean");
         self.stop_compactions()?;
+        // What is not linked yet is linked after the next start.
+        self.indexer.stop();
         self.settle_everything()?;
         self.answers
             .resolve(&self.progress.reached(&self.reconciler.publisher), &mut self.connections);
         let number = self.reconciler.publisher.last().commit_seq + 1;
         let slot =
             sutra_layout::slot::Slot { commit_seq: number, ..*self.reconciler.publisher.last() };
+        let slot = self.indexer.overlaid(slot);
         let clients = self.reconciler.writer.clients.table();
         self.workers.checkpoint_and_wait(slot, clients, true)?;
         self.answers.stopped(&mut self.connections);

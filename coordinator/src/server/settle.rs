@@ -18,6 +18,8 @@ use crate::wal::Wal;
 const UNSYNCED_SIZE_MAX: u64 = 64 << 20;
 /// A checkpoint is made after so long, if anything was written.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+/// Graphs that grow while nobody writes are published that often, and when they have caught up.
+const GRAPHS_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How far everything has come, and what is under way.
 ///
@@ -134,6 +136,7 @@ impl Server<'_> {
             self.ask_for_sync()?;
         }
         self.publish_if_due()?;
+        self.publish_graphs_if_due()?;
         self.note_used();
         self.answers
             .resolve(&self.progress.reached(&self.reconciler.publisher), &mut self.connections);
@@ -284,6 +287,17 @@ impl Server<'_> {
         Ok(())
     }
 
+    /// Publishes how far the graphs have come, where no write does.
+    fn publish_graphs_if_due(&mut self) -> Result<(), CoordinatorError> {
+        let last = *self.reconciler.publisher.last();
+        let (has_grown, has_caught_up) = self.indexer.since(&last);
+        let is_old = self.progress.last_publication.elapsed() >= GRAPHS_INTERVAL;
+        if has_grown && (has_caught_up || is_old) {
+            self.publish(last)?;
+        }
+        Ok(())
+    }
+
     /// How long until something is to be done without anybody asking.
     pub(super) fn until_due(&self, _now: Instant) -> Duration {
         let progress = &self.progress;
@@ -314,11 +328,12 @@ impl Server<'_> {
         let slot = Slot {
             durable_lsn: self.progress.durable_lsn,
             checkpoint_lsn: self.progress.checkpoint_lsn,
-            ..slot
+            ..self.indexer.overlaid(slot)
         };
         self.reconciler.publisher.publish(&slot, self.options.sync == SyncMode::Always)?;
         self.progress.operations_published = slot.operations;
         self.progress.last_publication = Instant::now();
+        self.indexer.note_published(self.reconciler.publisher.last());
         Ok(())
     }
 
@@ -340,6 +355,8 @@ impl Server<'_> {
         for (space, counts) in now.spaces.iter().enumerate().take(now.spaces_count as usize) {
             growth.note_used(Region::vectors(space), counts.count);
             growth.note_used(Region::vector_columns(space), counts.count);
+            growth.note_used(Region::graph(space), counts.count);
+            growth.note_used(Region::graph_levels(space), live(Region::graph_levels(space)));
         }
     }
 }

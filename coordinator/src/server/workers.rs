@@ -94,6 +94,11 @@ impl Workers {
         })
     }
 
+    /// What makes the loop turn once it is written to.
+    pub fn bell(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.wake)
+    }
+
     /// Readable when there is a result.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()

@@ -58,6 +58,11 @@ impl Map {
         })
     }
 
+    /// Whether it copies what is asked for: see [`Map::copying`].
+    pub fn is_copying(&self) -> bool {
+        self.copies.is_some()
+    }
+
     /// Whether more was asked of a [copying](Map::copying) map than it takes.
     pub fn is_exhausted(&self) -> bool {
         self.copies.as_ref().is_some_and(|copies| copies.is_exhausted())

@@ -8,6 +8,7 @@ mod counts;
 mod deep;
 mod finding;
 mod header;
+mod recall;
 mod samples;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use crate::reader::{Reader, STORAGE_FILE};
 
 pub use deep::{DeepOptions, Progress, deep};
 pub use finding::Finding;
+pub use recall::Recall;
 
 /// One thing looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]

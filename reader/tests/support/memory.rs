@@ -12,6 +12,7 @@ use sutra_layout::edge::EdgeRecord;
 use sutra_layout::geometry::{HEADER_SIZE, Region, Shape};
 use sutra_layout::index::{INDEX, IndexMemory, IndexSpace};
 use sutra_layout::index_view::IndexView;
+use sutra_layout::limits::VECTOR_SPACES_MAX;
 use sutra_layout::{Damage, View, column, directory};
 
 pub fn bytes_of<T: zerocopy::IntoBytes + zerocopy::Immutable>(value: &T) -> &[u8] {
@@ -22,6 +23,7 @@ pub struct Memory {
     pub view: View,
     end: Cell<u64>,
     adjacency_end: Cell<u64>,
+    level_ends: [Cell<u64>; VECTOR_SPACES_MAX],
 }
 
 impl Memory {
@@ -30,6 +32,7 @@ impl Memory {
             view: View::writable(file).unwrap(),
             end: Cell::new(HEADER_SIZE),
             adjacency_end: Cell::new(0),
+            level_ends: Default::default(),
         }
     }
 
@@ -54,6 +57,16 @@ impl Memory {
             }
         }
         self.view.locate(region, shape, ordinal).unwrap()
+    }
+
+    /// Units of a graph's upper levels that nobody has.
+    pub fn take_level_units(&self, space: usize, count: u64) -> u64 {
+        let region = Region::graph_levels(space);
+        let end = &self.level_ends[space];
+        let unit = Shape::fixed(region).unwrap().fit(end.get(), count).unwrap();
+        end.set(unit + count);
+        self.place(region, unit, count);
+        unit
     }
 
     /// Appends the entries of an edge to the lists of both its ends.

@@ -33,7 +33,8 @@ use sutra_layout::symbol::{SymbolTable, encode_symbol};
 use sutra_layout::sync::AllFences;
 use sutra_layout::sys::clock;
 use sutra_layout::vector_column::VectorColumn;
-use sutra_layout::{U48, View, column};
+use sutra_layout::{Damage, U48, View, column};
+use sutra_vectors::{Graph, GraphState, Inserter, store_node, store_superseded};
 
 use memory::{Memory, TestIndex, bytes_of};
 
@@ -317,6 +318,9 @@ impl Writer {
         }
         self.slot.concepts_live += u64::from(is_live);
         self.slot.concepts_live -= u64::from(was_live);
+        if let Some((_, old)) = before {
+            self.supersede_rows(&old, &record, ordinal);
+        }
         self.append_record(ordinal, record.sealed());
         record.concept_ordinal
     }
@@ -388,8 +392,36 @@ impl Writer {
         let column = column.sealed(&bytes);
         let offset = self.memory.place(Region::vector_columns(space), row, 1);
         self.put(offset, bytes_of(&column));
+        self.memory.place(Region::graph(space), row, 1);
+        let graph = Graph::capture(self.view(), space, row + 1).unwrap();
+        let elements = vector.iter().copied();
+        store_node(&graph, row as u32, elements, column.inverse_norm, &mut Vec::new()).unwrap();
         self.slot.spaces[space].count += 1;
         row as u32
+    }
+
+    /// Says that the rows of a version that the next one, record `ordinal`, does not have are over.
+    fn supersede_rows(&mut self, old: &ConceptRecord, new: &ConceptRecord, ordinal: u64) {
+        for space in 0..self.slot.spaces_count as usize {
+            let row = |record| self.view().row_of(record, space, &self.slot).unwrap();
+            let Some(row) = row(old).filter(|before| row(new) != Some(*before)) else { continue };
+            let graph = Graph::capture(self.view(), space, u64::from(row) + 1).unwrap();
+            store_superseded(&graph, row, ordinal + 1).unwrap();
+            self.slot.dead_rows[space] += 1;
+        }
+    }
+
+    /// Puts the rows of a space below `count` into its graph. The next publication says so.
+    pub fn index(&mut self, space: usize, count: u64) {
+        let counts = self.slot.spaces[space];
+        assert!(count <= counts.count);
+        let view = self.view();
+        let mut inserter =
+            Inserter::open(view, space, GraphState::of(&counts), counts.count).unwrap();
+        let mut reserve = |units| Ok::<u64, Damage>(self.memory.take_level_units(space, units));
+        while inserter.insert_next(view, count, &mut reserve).unwrap() {}
+        inserter.mend(view).unwrap();
+        inserter.state().store(&mut self.slot.spaces[space]);
     }
 
     /// Forgets a concept and ends its associations.

@@ -11,6 +11,7 @@
 mod bits;
 mod columns;
 mod edges;
+mod graph;
 mod index;
 mod lists;
 mod records;
@@ -138,6 +139,7 @@ pub fn deep(
         deep.run(&mut report, "concept columns", Deep::columns);
         deep.run(&mut report, "edge index", Deep::edge_index);
         deep.run(&mut report, "lists of associations", Deep::lists);
+        deep.run(&mut report, "graphs of vectors", Deep::graphs);
     } else {
         let detail = "not looked at: recovery makes everything derived anew";
         report.push("derived regions", Ok(detail.to_owned()));
