@@ -1,9 +1,9 @@
 //! The power is cut, again and again, at every moment that matters in the life of a coordinator.
 //!
 //! A real coordinator serves a real client while each of its system calls is watched ([`trace`](crate::trace)).
-//! What it stores, and what it has synced, goes into a model of the disk ([`disk`]), which gives
+//! What it stores, and what it has synced, goes into a model of the disk (`disk`), which gives
 //! the images that a cut may leave at that moment: old and new blocks mixed at random. Each is
-//! recovered in this process and held against the client's ledger ([`check`]). Now and then the
+//! recovered in this process and held against the client's ledger (`check`). Now and then the
 //! coordinator is killed, stopped, or goes on from such an image itself, so that its recovery is
 //! cut too.
 //!
