@@ -229,6 +229,8 @@ fn writers_and_readers_go_on_while_it_is_compacted_again_and_again() {
             })
             .collect();
         let mut client = store.client();
+        // One horizon below is an entry that must be published.
+        store.reader().wait_for_lsn(9, Duration::from_secs(30)).unwrap();
         for generation in 2..8 {
             let horizon = [Horizon::AsServed, Horizon::Time(u64::MAX), Horizon::Lsn(9)];
             let horizon = horizon[generation as usize % 3];
