@@ -23,6 +23,7 @@ const TARGETS: &[(&str, &str, Target)] = &[
     ("reads", "get record", Least(4.5 * M)),
     ("reads", "get record p50", Most(0.5 * US)),
     ("reads", "get record p99", Most(0.8 * US)),
+    ("reads", "get record, 256 ids a call", Least(12.0 * M)),
     ("reads", "get content", Least(3.5 * M)),
     ("reads", "get content p50", Most(0.65 * US)),
     ("reads", "get content p99", Most(1.1 * US)),

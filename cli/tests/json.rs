@@ -153,8 +153,14 @@ fn stats_gives_every_figure() {
         (&json!(5), &json!(0), &json!(0))
     );
     assert!(is_rfc_3339(&stats["published_at"]), "{stats}");
+    assert_eq!(
+        (&stats["compacted_at"], &stats["compaction_due"]),
+        (&json!(null), &json!(false)),
+        "it never was"
+    );
     for (key, value) in stats.as_object().unwrap() {
-        let is_other = key == "published_at" || key == "namespaces";
+        let is_other = ["published_at", "namespaces", "compacted_at", "compaction_due"]
+            .contains(&key.as_str());
         assert!(is_other || value.is_u64(), "{key} is {value}");
     }
     assert_eq!(stats["namespaces"], json!([{"name": "", "concepts": 3, "time_to_live": null}]));

@@ -145,12 +145,7 @@ pub fn find<M: IndexMemory, T>(
     for step in 0..shape.segment_lines {
         let line = (shape.line_of(hash) + step) & (shape.segment_lines - 1);
         let words = memory.line(segment, line)?;
-        // All words of the line are looked at without a branch: where in it the key stands cannot
-        // be predicted, and a wrong guess would hold up the loads of the look-ups that follow.
-        let mut same = 0u32;
-        for (at, word) in words.iter().enumerate() {
-            same |= u32::from(word.load() >> 48 == tag) << at;
-        }
+        let mut same = same_tags(words, tag);
         while same != 0 {
             let word = words[same.trailing_zeros() as usize].load();
             same &= same - 1;
@@ -167,6 +162,44 @@ pub fn find<M: IndexMemory, T>(
         }
     }
     Ok(None)
+}
+
+/// The segment and line where a look-up of `hash` begins, to fetch it early by.
+#[inline(always)]
+pub fn first_line<M: IndexMemory>(
+    shape: IndexShape,
+    memory: &M,
+    fences: impl Fences,
+    depth: u32,
+    hash: u64,
+) -> Result<(u64, u64), M::Error> {
+    let (segment, _) = segment_of(memory, fences, depth, hash)?;
+    Ok((segment, shape.line_of(hash)))
+}
+
+/// The first value whose tag fits in the line where a look-up of `hash` begins: mostly the one that
+/// [`find`] gives, so that what it names can be fetched early.
+#[inline(always)]
+pub fn guess<M: IndexMemory>(
+    shape: IndexShape,
+    memory: &M,
+    fences: impl Fences,
+    depth: u32,
+    hash: u64,
+) -> Result<Option<u64>, M::Error> {
+    let (segment, line) = first_line(shape, memory, fences, depth, hash)?;
+    let words = memory.line(segment, line)?;
+    let same = same_tags(words, hash >> 48);
+    Ok(words.get(same.trailing_zeros() as usize).and_then(|word| decode(word.load())))
+}
+
+/// One bit for each word of a line that has the tag. All words are looked at without a branch: where
+/// in the line a key stands cannot be predicted, and a wrong guess would hold up the loads of the
+/// look-ups that follow.
+#[inline(always)]
+fn same_tags(words: &[impl Word], tag: u64) -> u32 {
+    let bit = |(at, word): (usize, &_)| u32::from(Word::load(word) >> 48 == tag) << at;
+    words.iter().enumerate().map(bit).fold(0, |same, bit| same | bit)
 }
 
 /// Stores `value` under `hash`: over the value that `is_same` accepts, else as a new key.

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use crate::error::Damage;
 use crate::geometry::{Region, Shape};
 use crate::index::{self, INDEX, IndexMemory};
+use crate::sync::AllFences;
 use crate::view::View;
 
 const WORD_SHAPE: Shape = Shape::new(8);
@@ -22,6 +23,21 @@ impl<'a> IndexView<'a> {
     pub(crate) fn new(view: &'a View, segments: Region, directory: Region) -> IndexView<'a> {
         IndexView { view, segments, directory }
     }
+
+    /// Asks the processor for the line where a look-up of `hash` begins.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, depth: u32, hash: u64) {
+        // What is wrong with the directory, the look-up itself will say.
+        if let Ok((segment, line)) = index::first_line(INDEX, self, AllFences, depth, hash) {
+            self.view.prefetch(self.segments, WORD_SHAPE, first_word(segment, line), 1);
+        }
+    }
+}
+
+/// The first word of a line, counted from the region's start.
+#[inline(always)]
+fn first_word(segment: u64, line: u64) -> u64 {
+    segment.saturating_mul(INDEX.segment_words()).saturating_add(line * INDEX.line_words)
 }
 
 impl IndexMemory for IndexView<'_> {
@@ -35,9 +51,7 @@ impl IndexMemory for IndexView<'_> {
 
     #[inline(always)]
     fn line(&self, segment: u64, line: u64) -> Result<&[AtomicU64], Damage> {
-        let at =
-            segment.saturating_mul(INDEX.segment_words()).saturating_add(line * INDEX.line_words);
-        self.view.words_of(self.segments, WORD_SHAPE, at, INDEX.line_words)
+        self.view.words_of(self.segments, WORD_SHAPE, first_word(segment, line), INDEX.line_words)
     }
 
     fn damaged_directory(&self, at: u64, word: u64) -> Damage {

@@ -7,7 +7,7 @@ use crate::checksum::{edge_hash, id_hash};
 use crate::column;
 use crate::edge::EdgeRecord;
 use crate::error::Damage;
-use crate::index::{INDEX, find};
+use crate::index::{INDEX, find, guess};
 use crate::record::ConceptRecord;
 use crate::slot::Slot;
 use crate::sync::AllFences;
@@ -37,6 +37,28 @@ pub fn find_concept<'a>(
         let is_same = record.id == *key && record.namespace == namespace;
         Ok(is_same.then_some((ordinal, record)))
     })
+}
+
+/// Asks the processor for where [`find_concept`] begins to look for a key. The hash is what
+/// [`prefetch_found`] takes once that has come.
+#[inline(always)]
+pub fn prefetch_concept(view: &View, slot: &Slot, namespace: u32, key: &[u8; 16]) -> u64 {
+    let hash = id_hash(view.superblock().hash_seed, namespace, key);
+    if slot.records > 0 {
+        view.id_index().prefetch(slot.id_index_depth as u32, hash);
+    }
+    hash
+}
+
+/// Asks the processor for the version that a key of that hash is likely to lead to.
+#[inline(always)]
+pub fn prefetch_found(view: &View, slot: &Slot, hash: u64) {
+    let depth = slot.id_index_depth as u32;
+    if slot.records > 0
+        && let Ok(Some(ordinal)) = guess(INDEX, &view.id_index(), AllFences, depth, hash)
+    {
+        view.prefetch_record(ordinal);
+    }
 }
 
 /// Versions that a walk takes one by one before it looks for a shorter way.

@@ -233,7 +233,7 @@ impl View {
     /// Asks the processor for `lines` cache lines from the start of unit `ordinal` of a region on, if
     /// the extent was met before. Whatever is asked for is checked when it is loaded.
     #[inline(always)]
-    fn prefetch(&self, region: Region, shape: Shape, ordinal: u64, lines: u64) {
+    pub(crate) fn prefetch(&self, region: Region, shape: Shape, ordinal: u64, lines: u64) {
         let Some((extent, within)) = shape.place(ordinal) else { return };
         let start = self.extents[region.index()][extent].load(Ordering::Relaxed);
         if start != 0 {
@@ -253,6 +253,12 @@ impl View {
     #[inline(always)]
     pub fn prefetch_adjacency(&self, unit: u64, lines: u64) {
         self.prefetch(Region::ADJACENCY, ADJACENCY_SHAPE, unit, lines);
+    }
+
+    /// Asks the processor for a version of a concept.
+    #[inline(always)]
+    pub fn prefetch_record(&self, ordinal: u64) {
+        self.prefetch(Region::RECORDS, RECORD_SHAPE, ordinal, RECORD_SHAPE.stride / 64);
     }
 
     /// Asks the processor for an edge.

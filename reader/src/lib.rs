@@ -34,6 +34,7 @@ mod file;
 mod filter;
 mod graph;
 mod history;
+mod many;
 mod names;
 mod nearest;
 mod reader;

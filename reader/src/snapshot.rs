@@ -16,6 +16,7 @@ use crate::association::Association;
 use crate::concept::Concept;
 use crate::error::ReadError;
 use crate::file::StoreFile;
+use crate::many::key_of;
 use crate::symbols::Symbols;
 
 /// One captured slot of one file, and the names it has.
@@ -82,7 +83,7 @@ impl Snapshot {
     #[inline]
     pub fn get<'i>(&self, id: impl Into<Id<'i>>) -> Result<Option<Concept<'_>>, ReadError> {
         match id.into() {
-            Id::Raw(key) | Id::Hex(key) => self.seen(self.find_keyed(0, &key)?),
+            Id::Raw(key) | Id::Hex(key) => self.get_keyed(0, &key),
             id => self.get_filed(0, "", id),
         }
     }
@@ -114,6 +115,15 @@ impl Snapshot {
         self.seen(self.find_filed(number, namespace, id)?)
     }
 
+    #[inline]
+    pub(crate) fn get_keyed(
+        &self,
+        number: u32,
+        key: &[u8; 16],
+    ) -> Result<Option<Concept<'_>>, ReadError> {
+        self.seen(self.find_keyed(number, key)?)
+    }
+
     /// The concept of a record, if it is there to be seen.
     #[inline]
     fn seen<'s>(
@@ -134,11 +144,7 @@ impl Snapshot {
         namespace: &str,
         id: Id<'_>,
     ) -> Result<Option<&ConceptRecord>, ReadError> {
-        id.check()?;
-        if id == Id::Content {
-            return Err(ReadError::NoId);
-        }
-        self.find_keyed(number, &id.key(namespace, ""))
+        self.find_keyed(number, &key_of(namespace, id)?)
     }
 
     #[inline]

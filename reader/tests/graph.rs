@@ -286,6 +286,58 @@ fn a_list_is_read_in_pages_and_by_an_old_snapshot_past_what_came_since() {
 }
 
 #[test]
+fn the_neighbors_of_many_are_those_of_each() {
+    let mut store = Writer::create();
+    let mut random = Random::new(6);
+    let names: Vec<String> = (0..60).map(|n| n.to_string()).collect();
+    let concepts: Vec<u32> = names.iter().map(|name| store.learn(name, "")).collect();
+    for _ in 0..1500 {
+        // Squared: some are in hundreds of associations, some in none.
+        let [from, to] = [0; 2].map(|_| random.below(60) * random.below(60) / 60);
+        store.associate(
+            concepts[from as usize],
+            concepts[to as usize],
+            typed(random.below(3) as u16),
+        );
+    }
+    store.publish();
+    let snapshot = Reader::open(store.path()).unwrap().snapshot().unwrap();
+    let held: Vec<_> = names.iter().map(|name| snapshot.get(name).unwrap().unwrap()).collect();
+    for direction in [Direction::Out, Direction::In, Direction::Both] {
+        for (limit, after) in [(None, None), (Some(0), None), (Some(3), None), (Some(2), Some(700))]
+        {
+            let query = NeighborQuery { direction, limit, after, ..NeighborQuery::default() };
+            let mut found = vec![Vec::new(); held.len()];
+            let stopped = snapshot.visit_neighbors_of(&held, &query, |at, neighbor| {
+                found[at].push(neighbor);
+                ControlFlow::Continue(())
+            });
+            assert_eq!(stopped.unwrap(), None);
+            for (concept, found) in held.iter().zip(&found) {
+                assert_eq!(*found, snapshot.neighbors(concept, &query).unwrap());
+            }
+        }
+    }
+    // Breaking off ends a list, not the rest; a budget is for all of them.
+    let query = NeighborQuery::default();
+    let mut firsts = Vec::new();
+    let stopped = snapshot.visit_neighbors_of(&held, &query, |at, neighbor| {
+        firsts.push((at, neighbor));
+        ControlFlow::Break(())
+    });
+    assert_eq!(stopped.unwrap(), None);
+    let first = |at: usize| Some((at, *snapshot.neighbors(&held[at], &query).unwrap().first()?));
+    assert_eq!(firsts, (0..held.len()).filter_map(first).collect::<Vec<_>>());
+    let query = NeighborQuery { budget: Budget { concepts: 200, ..Budget::default() }, ..query };
+    let mut count = 0;
+    let stopped = snapshot.visit_neighbors_of(&held, &query, |_, _| {
+        count += 1;
+        ControlFlow::Continue(())
+    });
+    assert_eq!((stopped.unwrap(), count), (Some(Stopped::Concepts), 200));
+}
+
+#[test]
 fn what_a_budget_ends_says_so() {
     let mut store = Writer::create();
     let hub = store.learn("hub", "");

@@ -95,11 +95,9 @@ impl Store {
         ids: impl IntoIterator<Item = Id<'i>>,
     ) -> Result<Vec<Option<Held>>, StoreError> {
         let snapshot = self.snapshot()?;
-        let get = |id| {
-            let found = snapshot.get_in(&self.options.namespace, id)?;
-            Ok(found.map(|concept| Held::new(snapshot.clone(), concept.ordinal())))
-        };
-        ids.into_iter().map(get).collect()
+        let found = snapshot.get_many_in(&self.options.namespace, ids)?;
+        let hold = |concept: Concept<'_>| Held::new(snapshot.clone(), concept.ordinal());
+        Ok(found.into_iter().map(|concept| concept.map(hold)).collect())
     }
 
     /// Whether there is a concept with that id.

@@ -17,6 +17,8 @@ const CHUNK: u64 = 1024;
 const CHECKED: u64 = 2000;
 /// Pairs of concepts that a path task goes round.
 const PAIRS: usize = 4096;
+/// Concepts that are asked for in one call, where it takes many.
+const MANY: usize = 256;
 /// How far apart the ends of a path are, at most.
 const DEPTH: u64 = 3;
 
@@ -62,9 +64,12 @@ impl Bench {
                 let view = source.view();
                 let mut run = self.prepare(&view, task);
                 match mode {
-                    Mode::Throughput => Ok(throughput(duration, run.chunk(), |_| {
-                        black_box(run.next());
-                    })),
+                    Mode::Throughput => {
+                        let measured = throughput(duration, run.chunk(), |_| {
+                            black_box(run.next());
+                        });
+                        Ok(measured.times(if task.is_of_many() { MANY } else { 1 }))
+                    }
                     Mode::Latency => {
                         let stopwatch = run.bench.stopwatch;
                         latency(&stopwatch, duration, |_| {
@@ -111,7 +116,7 @@ impl Bench {
         let concepts = u64::from(self.workload.concepts);
         let mut held = Vec::new();
         match task {
-            Task::Neighbors => {
+            Task::Neighbors | Task::NeighborsOfMany => {
                 let mut ordinals: Vec<u32> = (0..self.workload.concepts).collect();
                 self.random.shuffle(&mut ordinals);
                 held = ordinals.iter().map(|at| view.hold(*at)).collect();
@@ -164,11 +169,22 @@ impl<V: View> Run<'_, V> {
         let Bench { workload, random, .. } = &mut *self.bench;
         match self.task {
             Task::Record => self.view.record(&random_id(workload, random)),
+            Task::RecordsOfMany => {
+                let ids: [_; MANY] = std::array::from_fn(|_| random_id(workload, random));
+                Some(self.view.records_of(&ids))
+            }
             Task::Content | Task::FreshContent => self.view.content(&random_id(workload, random)),
             Task::Absent => self.view.record(&workload.absent_id(random.next())),
             Task::Neighbors => {
                 self.at = (self.at + 1) % self.held.len();
                 Some(self.view.neighbors(self.held[self.at]))
+            }
+            Task::NeighborsOfMany => {
+                // The last few are left out where they do not fill a call.
+                let calls = (self.held.len() / MANY).max(1);
+                self.at = (self.at + 1) % calls;
+                let many = self.held.chunks(MANY).nth(self.at).unwrap_or_default();
+                Some(self.view.neighbors_of(many))
             }
             Task::PathForward => {
                 let (from, to) = self.next_pair();
@@ -195,6 +211,7 @@ impl<V: View> Run<'_, V> {
     fn chunk(&self) -> u64 {
         match self.task {
             Task::PathForward | Task::PathBoth => 16,
+            task if task.is_of_many() => 4,
             Task::BestPath => 1,
             _ => CHUNK,
         }

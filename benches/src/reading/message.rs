@@ -33,6 +33,8 @@ impl Contender {
 pub enum Task {
     /// Records by random id.
     Record,
+    /// The same, many ids in one call.
+    RecordsOfMany,
     /// Records and contents by random id.
     Content,
     /// The same, in a view renewed every 1,024 reads.
@@ -41,6 +43,8 @@ pub enum Task {
     Absent,
     /// Neighbors out of random concepts found before.
     Neighbors,
+    /// The same, many concepts in one call.
+    NeighborsOfMany,
     /// The length of a path between two concepts at most three edges apart, searched forward.
     PathForward,
     /// The same, searched from both ends.
@@ -49,6 +53,13 @@ pub enum Task {
     BestPath,
     /// Taking a view while nothing is written.
     View,
+}
+
+impl Task {
+    /// Whether one call asks for many; then no single one has a latency.
+    pub fn is_of_many(self) -> bool {
+        matches!(self, Task::NeighborsOfMany | Task::RecordsOfMany)
+    }
 }
 
 /// How it is measured.
@@ -103,6 +114,18 @@ pub struct Measured {
     pub p50_ns: f64,
     /// The slowest but one in a hundred.
     pub p99_ns: f64,
+}
+
+impl Measured {
+    /// The figures of what one operation was made of, if it was made of so many.
+    pub fn times(self, count: usize) -> Measured {
+        let count = count as f64;
+        Measured {
+            per_second: self.per_second * count,
+            per_cpu_second: self.per_cpu_second * count,
+            ..self
+        }
+    }
 }
 
 /// What a process takes.

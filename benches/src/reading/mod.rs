@@ -27,6 +27,11 @@ pub trait View {
     /// The concept's ordinal, and so its record.
     fn record(&self, id: &[u8; 16]) -> Option<u64>;
 
+    /// The sum of [`View::record`] over several ids; none counts as nothing.
+    fn records_of(&self, ids: &[[u8; 16]]) -> u64 {
+        ids.iter().fold(0, |sum: u64, id| sum.wrapping_add(self.record(id).unwrap_or_default()))
+    }
+
     /// The same, and its content brought to the processor.
     fn content(&self, id: &[u8; 16]) -> Option<u64>;
 
@@ -35,6 +40,11 @@ pub trait View {
 
     /// Ordinal, type and confidence of each neighbor.
     fn neighbors(&self, held: Self::Held<'_>) -> u64;
+
+    /// The sum of [`View::neighbors`] over several concepts.
+    fn neighbors_of(&self, held: &[Self::Held<'_>]) -> u64 {
+        held.iter().fold(0, |sum: u64, held| sum.wrapping_add(self.neighbors(*held)))
+    }
 
     /// Gives the ordinals of a concept's neighbors to `visit`.
     fn visit(&self, ordinal: u32, is_out: bool, visit: impl FnMut(u32));

@@ -38,6 +38,12 @@ impl View for Snapshot {
         Some(concept.ordinal().into())
     }
 
+    fn records_of(&self, ids: &[[u8; 16]]) -> u64 {
+        let found = whole(self.get_many(ids.iter().copied()));
+        let ordinals = found.iter().flatten().map(|concept| u64::from(concept.ordinal()));
+        ordinals.fold(0, u64::wrapping_add)
+    }
+
     #[inline]
     fn content(&self, id: &[u8; 16]) -> Option<u64> {
         let concept = whole(self.get(*id))?;
@@ -53,6 +59,15 @@ impl View for Snapshot {
     fn neighbors(&self, held: Concept<'_>) -> u64 {
         let mut sum = 0u64;
         whole(self.visit_neighbors(&held, &NeighborQuery::default(), |n| {
+            sum = sum.wrapping_add(neighbor_digest(n.ordinal, n.edge_type, n.confidence));
+            ControlFlow::Continue(())
+        }));
+        sum
+    }
+
+    fn neighbors_of(&self, held: &[Concept<'_>]) -> u64 {
+        let mut sum = 0u64;
+        whole(self.visit_neighbors_of(held, &NeighborQuery::default(), |_, n| {
             sum = sum.wrapping_add(neighbor_digest(n.ordinal, n.edge_type, n.confidence));
             ControlFlow::Continue(())
         }));

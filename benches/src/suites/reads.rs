@@ -9,11 +9,13 @@ use crate::reading::{Contender, Measured, Mode, ReaderProcess, Task};
 const SUITE: &str = "reads";
 
 /// What is read, by its name in the table.
-const TASKS: [(Task, &str); 7] = [
+const TASKS: [(Task, &str); 9] = [
     (Task::Record, "get record"),
+    (Task::RecordsOfMany, "get record, 256 ids a call"),
     (Task::Content, "get content"),
     (Task::Absent, "get absent"),
     (Task::Neighbors, "neighbors"),
+    (Task::NeighborsOfMany, "neighbors, 256 concepts a call"),
     (Task::PathForward, "path of 3, forward"),
     (Task::PathBoth, "path of 3, both ends"),
     (Task::View, "snapshot, nothing new"),
@@ -46,6 +48,9 @@ pub fn run(stores: &Stores<'_>, board: &mut Board) -> anyhow::Result<()> {
                     add(&format!("{name}, 2 processes"), Unit::PerSecond, sum);
                     let over_one = format!("{name}, 2 processes over 1");
                     add(&over_one, Unit::Share, sum / measured.per_second);
+                }
+                if task.is_of_many() {
+                    continue;
                 }
                 let measured = reader.read(task, Mode::Latency, settings.millis)?;
                 add(&format!("{name} p50"), Unit::Nanoseconds, measured.p50_ns);

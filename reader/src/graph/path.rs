@@ -22,6 +22,7 @@ use super::reached::Reached;
 use crate::concept::Concept;
 use crate::error::ReadError;
 use crate::filter::Filter;
+use crate::many::AHEAD;
 use crate::snapshot::Snapshot;
 
 /// How a path is looked for.
@@ -74,8 +75,6 @@ pub struct Path {
 
 /// Steps kept allocated for the next search of a thread.
 const STEPS_KEPT: usize = 1 << 14;
-/// How many concepts ahead a column is fetched; a list is fetched at half of it.
-const AHEAD: usize = 16;
 
 thread_local! {
     static SCRATCH: RefCell<[Side; 2]> = RefCell::default();
