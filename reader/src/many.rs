@@ -14,8 +14,8 @@ pub(crate) const AHEAD: usize = 16;
 impl Snapshot {
     /// The concepts with those ids in the default namespace, each at the place of its id.
     ///
-    /// Where one look-up waits for memory, this looks up the next: many cost a third of what each by
-    /// itself would.
+    /// Where one look-up waits for memory, this begins the next: of a million concepts, it gives half
+    /// as many again a second as one by one.
     pub fn get_many<'i>(
         &self,
         ids: impl IntoIterator<Item = impl Into<Id<'i>>>,

@@ -91,6 +91,41 @@ fn namespaces_keep_equal_ids_apart() {
 }
 
 #[test]
+fn many_ids_find_what_each_finds_at_its_place() {
+    let mut store = Writer::create();
+    store.name_symbol(SymbolTable::Namespace, 2, "zoo");
+    for n in 0..500 {
+        store.learn(&format!("{n}"), "");
+    }
+    store.learn("1", "a second time");
+    store.forget("2");
+    store.learn_as("fox".into(), Learn { namespace: ("zoo", 2), ..Learn::default() });
+    store.publish();
+    let snapshot = Reader::open(store.path()).unwrap().snapshot().unwrap();
+
+    // Some that are there, some not, some twice; fewer than are fetched ahead, and more.
+    for count in [0, 1, 7, 16, 17, 700] {
+        let ids: Vec<String> = (0..count).map(|n| format!("{}", n * 7 % 600)).collect();
+        let found = snapshot.get_many(&ids).unwrap();
+        assert_eq!(found.len(), count);
+        for (id, found) in ids.iter().zip(found) {
+            let alone = snapshot.get(id).unwrap();
+            assert_eq!(
+                found.map(|c| (c.lsn(), c.ordinal())),
+                alone.map(|c| (c.lsn(), c.ordinal()))
+            );
+        }
+    }
+    let in_zoo = snapshot.get_many_in("zoo", ["1", "fox"]).unwrap();
+    assert_eq!(in_zoo.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(snapshot.get_many_in("farm", ["1", "fox"]).unwrap().iter().flatten().count(), 0);
+    for namespace in ["", "farm"] {
+        let refused = snapshot.get_many_in(namespace, ["1", ""]);
+        assert!(matches!(refused, Err(ReadError::InvalidId(_))));
+    }
+}
+
+#[test]
 fn a_snapshot_sees_neither_the_unpublished_nor_the_later() {
     let mut store = Writer::create();
     store.learn("a", "first");
