@@ -164,22 +164,25 @@ impl Link {
         }
     }
 
-    /// Asks over this connection alone.
+    /// Asks over this connection alone. Answers to what is in flight are filed meanwhile.
     pub fn ask_once(&mut self, request_id: u64, frame: Vec<u8>) -> Result<Reply, ClientError> {
         self.ensure_connected()?;
-        let Some(connection) = &mut self.connection else {
-            return Err(self.broken(Broken::Lost));
-        };
         // What was said before the end is read in any case.
-        let sent = connection.send(&frame, self.patience);
+        let sent = match &mut self.connection {
+            Some(connection) => connection.send(&frame, self.patience),
+            None => Err(Broken::Lost),
+        };
         loop {
+            let Some(connection) = &mut self.connection else {
+                return Err(self.broken(sent.err().unwrap_or(Broken::Lost)));
+            };
             match connection.receive(self.patience) {
                 Ok((_, Reply::Error(error))) => {
                     self.connection = None;
                     return Err(disconnected(error));
                 }
                 Ok((id, reply)) if id == request_id => return Ok(reply),
-                Ok(_) => {}
+                Ok((id, reply)) => self.file(id, reply)?,
                 Err(broken) => {
                     self.connection = None;
                     return Err(self.broken(sent.err().unwrap_or(broken)));

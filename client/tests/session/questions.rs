@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use sutra_client::protocol::frame::FrameKind;
-use sutra_client::protocol::{Request, Wait, WaitReply, WriteReply, encode_stop_reply};
+use sutra_client::protocol::{
+    CompactReply, Compacted, Horizon, Request, Wait, WaitReply, WriteReply, encode_stop_reply,
+};
 use sutra_client::{ClientError, ErrorCode, Level, WriterStats};
 
 use crate::fake::{Store, batch};
@@ -42,6 +44,27 @@ fn a_flush_that_is_refused_is_an_error() {
     });
     let mut client = store.client();
     assert_eq!(client.flush().unwrap_err().code(), Some(ErrorCode::StorageFull));
+    drop(client);
+    server.join().unwrap();
+}
+
+#[test]
+fn a_compaction_keeps_the_answers_that_come_before_its_own() {
+    let store = Store::new();
+    let server = store.serve(1, |_, mut peer| {
+        peer.greet(0);
+        let seen = peer.write();
+        let request_id = peer.request(FrameKind::Compact);
+        peer.applied(&seen);
+        let done = Compacted { generation: 2, ..Compacted::default() };
+        peer.send(|out| CompactReply { outcome: Ok(done) }.encode(request_id, out));
+        peer.wait_for_end();
+    });
+    let mut client = store.client();
+    client.submit(&batch("a"), Level::Accepted).unwrap();
+    let done = client.compact(Horizon::AsServed, &[], Duration::from_secs(20)).unwrap();
+    assert_eq!(done.generation, 2);
+    assert_eq!(client.drain().unwrap()[0].sequence, 1);
     drop(client);
     server.join().unwrap();
 }
