@@ -127,7 +127,7 @@ impl Task {
         // From here on the loop has the file; it orders another round, or the end.
         while let Ok(order) = orders.recv() {
             match order {
-                Order::CatchUp(mut next) => match catch_up(&mut next) {
+                Order::CatchUp(mut next) => match catch_up(&mut next, written_lsn) {
                     Ok(()) => report(Event::Ready(next)),
                     Err(error) => return report(Event::Failed(error)),
                 },
@@ -168,28 +168,39 @@ impl Task {
         let checkpointer = Checkpointer::new(writer.image.clone(), 1, Slot::default());
         let checkpoint_lsn = slot.published_lsn;
         let mut next = Box::new(Next { writer, follower, checkpointer, checkpoint_lsn, storage });
-        catch_up(&mut next)?;
+        // No further than what is published: behind that, reinforcements that are not settled are in
+        // memory alone, and a durable slot would say that the file has them.
+        let published_lsn = || {
+            let last = view.capture().map_err(CoordinatorError::from)?;
+            Ok(last.map_or(slot.published_lsn, |last| last.published_lsn))
+        };
+        catch_up(&mut next, |_| published_lsn())?;
         check()?;
         make_durable(&mut next, writer_epoch)?;
         KillPoint::CompactionSynced.reach();
-        catch_up(&mut next)?;
+        catch_up(&mut next, written_lsn)?;
         check()?;
         report(Event::Ready(next));
         Ok(())
     }
 }
 
-/// Applies the log until little of it is left.
-fn catch_up(next: &mut Next) -> Result<()> {
+/// Applies the log, up to where `end` says each time, until little of it is left.
+fn catch_up(next: &mut Next, end: impl Fn(&Next) -> Result<u64>) -> Result<()> {
     for _ in 0..ROUNDS_MAX {
         let size = next.follower.read_size();
-        let written_lsn = next.follower.written_lsn();
-        next.follow(written_lsn, || false)?;
+        let end_lsn = end(next)?;
+        next.follow(end_lsn, || false)?;
         if next.follower.read_size() - size <= LAG_SIZE_MAX {
             return Ok(());
         }
     }
     Err(CoordinatorError::Overtaken)
+}
+
+/// All there is.
+fn written_lsn(next: &Next) -> Result<u64> {
+    Ok(next.follower.written_lsn())
 }
 
 impl Next {
@@ -220,6 +231,7 @@ impl Next {
 /// Gives the next file a durable slot as of what is applied to it, and the mark of this boot.
 fn make_durable(next: &mut Next, writer_epoch: u64) -> Result<()> {
     let image = next.writer.image.clone();
+    assert!(next.writer.gathered.is_empty(), "a durable slot amidst what is not settled");
     image.sync_all()?;
     let slot = Slot { writer_epoch, ..next.writer.now };
     next.checkpointer.write(&slot, &next.writer.clients.table(), false)?;

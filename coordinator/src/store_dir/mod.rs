@@ -123,6 +123,7 @@ impl StoreDir {
         holder::announce(&Holder::this_process(program, socket), &lock, &wal);
 
         // Only now is it certain that nobody is about to rename it.
+        next::tell_readers_of_left(&directory);
         directory.remove(STORAGE_TEMPORARY_NAME)?;
         let directory = Arc::new(directory);
         Ok(StoreDir { path: path.to_owned(), directory, wal, lock, owner_pid: std::process::id() })

@@ -7,8 +7,12 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
+use sutra_layout::geometry::{COMMIT_SEQ_OFFSET, SUPERSEDED_BY_OFFSET};
+use sutra_layout::sys;
+use sutra_layout::view::View;
 
 use super::directory::Directory;
 use super::{STORAGE_MODE, STORAGE_NAME, STORAGE_TEMPORARY_NAME, StoreDir};
@@ -29,6 +33,20 @@ impl StoreDir {
         self.directory.unlink(STORAGE_TEMPORARY_NAME)?;
         let file = self.directory.create_file(STORAGE_TEMPORARY_NAME, STORAGE_MODE)?;
         Ok((NextStorage { directory: Arc::clone(&self.directory), has_place: false }, file))
+    }
+}
+
+/// What a coordinator left under the temporary name may be the file that it had replaced, when it
+/// died before it told those who read it. A reader finds out by itself only some time after the
+/// heartbeat ended, and what is acknowledged from now on it must see. A file that never took its
+/// place has no readers.
+pub(super) fn tell_readers_of_left(directory: &Directory) {
+    let Ok(Some(left)) = directory.open_file(STORAGE_TEMPORARY_NAME) else { return };
+    let Ok(view) = View::writable(left) else { return };
+    let generation = view.superblock().generation;
+    view.header_word(SUPERSEDED_BY_OFFSET).store(generation + 1, Ordering::Release);
+    if let Some(word) = view.map().half_word(COMMIT_SEQ_OFFSET) {
+        sys::wait::wake_all(word);
     }
 }
 
