@@ -22,6 +22,7 @@ mod kill_point;
 pub mod log;
 mod offline;
 mod options;
+mod plant;
 mod publish;
 mod rebuild;
 mod reconciler;
@@ -42,5 +43,7 @@ pub use host::Host;
 pub use kill_point::{KILL_AT, KillPoint};
 pub use offline::Offline;
 pub use options::{Options, SyncMode};
+#[cfg(feature = "planted-bugs")]
+pub use plant::{PLANTED, Plant};
 pub use recovery::State;
 pub use server::run;

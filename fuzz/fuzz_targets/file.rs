@@ -1,4 +1,10 @@
 //! See `sutra_tests::fuzz`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| sutra_tests::fuzz::Target::File.run(input));
+use std::sync::LazyLock;
+
+use sutra_tests::fuzz::{Target, is_planted};
+
+static HAS_BUG: LazyLock<bool> = LazyLock::new(is_planted);
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| Target::File.run(input, *HAS_BUG));

@@ -44,7 +44,7 @@ impl Agent {
     /// If it cannot open it.
     pub fn open_as(uid: u32, store: &Path, mode: &str, folder: &Path, errors: &Path) -> Agent {
         let arguments = agent(store, mode, Duration::from_secs(5));
-        Agent::ready(Process::start_as(uid, folder, &arguments, errors))
+        Agent::ready(Process::start_as((uid, uid), folder, &arguments, errors))
     }
 
     fn ready(process: Process) -> Agent {

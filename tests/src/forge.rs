@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use sutra_coordinator::wal;
@@ -15,9 +15,9 @@ use sutra_reader::{Direction, NeighborQuery, Snapshot};
 use crate::store::all_concepts;
 use crate::{Random, TestStore};
 
-/// Where the log of a store ends: its newest segment with entries, and the byte behind them.
-pub fn log_end(store: &TestStore) -> (PathBuf, u64) {
-    let log = wal::inspect(&store.wal_dir()).expect("the log can be read");
+/// Where the log in a directory ends: its newest segment with entries, and the byte behind them.
+pub fn log_end(wal_dir: &Path) -> (PathBuf, u64) {
+    let log = wal::inspect(wal_dir).expect("the log can be read");
     let mut segments = log.segments.iter().rev();
     let newest = segments.find(|segment| segment.entry_count > 0).expect("the log has entries");
     (newest.path.clone(), newest.used_size)
@@ -52,14 +52,14 @@ pub fn place_of(path: &Path, bytes: &[u8]) -> u64 {
     places[0] as u64
 }
 
-fn view(store: &TestStore) -> View {
-    let file = std::fs::File::open(store.storage_path()).expect("the file is there");
+fn view(path: &Path) -> View {
+    let file = std::fs::File::open(path).expect("the file is there");
     View::read_only(file).expect("it is a store")
 }
 
 /// The byte of a unit of a region whose unit has a fixed size.
 pub fn unit_place(store: &TestStore, region: Region, ordinal: u64) -> u64 {
-    let view = view(store);
+    let view = view(&store.storage_path());
     let shape = view.shape(region).expect("the region has a shape");
     view.locate(region, shape, ordinal).expect("the unit is there")
 }
@@ -67,7 +67,7 @@ pub fn unit_place(store: &TestStore, region: Region, ordinal: u64) -> u64 {
 /// Writes noise over everything derived, as a loss of power may leave it, and returns how many
 /// bytes that is.
 pub fn scramble_derived(store: &TestStore, random: &mut Random) -> u64 {
-    let view = view(store);
+    let view = view(&store.storage_path());
     let mut size = 0;
     for region in (0..Region::KNOWN_END).map(Region).filter(|region| region.is_derived()) {
         for extent in 0..EXTENTS_MAX {
@@ -88,17 +88,29 @@ pub fn scramble_derived(store: &TestStore, random: &mut Random) -> u64 {
 
 /// Marks the file of a store as one whose sync has failed.
 pub fn poison_run_mark(store: &TestStore) {
-    let mark = view(store).run_mark();
-    let poisoned = RunMark { flags: RunMark::POISONED, ..mark }.sealed();
-    let mut bytes = Vec::new();
-    bytes.extend_from_slice(&poisoned.boot_id);
-    for number in [poisoned.device, poisoned.inode, poisoned.writer_epoch, poisoned.started_at] {
+    let mark = view(&store.storage_path()).run_mark();
+    write_run_mark(&store.storage_path(), RunMark { flags: RunMark::POISONED, ..mark });
+}
+
+/// Gives the file of the store in a directory, a copy, the run mark of its own inode, as if the last
+/// coordinator had written this very file.
+pub fn adopt(store: &Path) {
+    let path = store.join(sutra_reader::STORAGE_FILE);
+    let stat = std::fs::metadata(&path).expect("the file is there");
+    let mark = view(&path).run_mark();
+    write_run_mark(&path, RunMark { device: stat.dev(), inode: stat.ino(), ..mark });
+}
+
+fn write_run_mark(path: &Path, mark: RunMark) {
+    let mark = mark.sealed();
+    let mut bytes = mark.boot_id.to_vec();
+    for number in [mark.device, mark.inode, mark.writer_epoch, mark.started_at] {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
-    for number in [poisoned.flags, poisoned.checksum] {
+    for number in [mark.flags, mark.checksum] {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
-    overwrite(&store.storage_path(), RUN_MARK_OFFSET, &bytes);
+    overwrite(path, RUN_MARK_OFFSET, &bytes);
 }
 
 /// Everything that a snapshot shows of its concepts and associations, in words.

@@ -1,5 +1,7 @@
 //! File systems that are small, or break: mounted for a story, which needs root for it.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,7 +10,7 @@ use tempfile::TempDir;
 /// Whether this user may mount; if not, that is said loudly, for a test that does nothing passes.
 pub fn may_mount(story: &str) -> bool {
     let is_root = nix::unistd::geteuid().is_root();
-    let has_tools = ["mount", "umount", "mkfs.ext4"].iter().all(|tool| {
+    let has_tools = ["mount", "umount", "mkfs.ext4", "fstrim"].iter().all(|tool| {
         let found = Command::new(tool)
             .arg("--version")
             .output()
@@ -17,7 +19,7 @@ pub fn may_mount(story: &str) -> bool {
     });
     let may = is_root && has_tools && Mount::tmpfs(1 << 20).is_ok();
     if !may {
-        eprintln!("SKIPPED: {story}: needs root, mount and mkfs.ext4");
+        eprintln!("SKIPPED: {story}: needs root, mount, mkfs.ext4 and fstrim");
     }
     may
 }
@@ -51,6 +53,23 @@ impl Mount {
         let options = ["-q", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0"];
         command("mkfs.ext4", &options, image)?;
         Mount::image(image)
+    }
+
+    /// An ext4 likewise, whose image has space for all that the file system has of its own, its
+    /// journal too, and for nothing of what is free in it. So what fails for want of space is
+    /// writing back the contents of files.
+    ///
+    /// # Errors
+    /// What the tools say.
+    pub fn ext4_without_data(image: &Path, size: u64) -> Result<Mount, String> {
+        drop(Mount::ext4(image, size)?);
+        let bytes = std::fs::read(image).map_err(|error| error.to_string())?;
+        let file = OpenOptions::new().write(true).open(image);
+        let filled = file.and_then(|mut file| file.write_all(&bytes)); // holes are filled, too
+        filled.map_err(|error| error.to_string())?;
+        let mount = Mount::image(image)?;
+        command("fstrim", &[], mount.path())?;
+        Ok(mount)
     }
 
     /// The file system in an image.

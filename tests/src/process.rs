@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use sutra_coordinator::{KILL_AT, KillPoint};
+use sutra_coordinator::{KILL_AT, KillPoint, PLANTED, Plant};
 
 use crate::wait;
 
@@ -46,25 +46,32 @@ impl Process {
         Process::run(&mut Command::new(host_program()), arguments, errors)
     }
 
-    /// Likewise; it kills itself when it reaches that point.
-    pub fn start_killed_at(
+    /// Likewise; it kills itself when it reaches that point, and has that bug.
+    pub fn start_spoilt(
         arguments: &[OsString],
         errors: &Path,
         point: Option<KillPoint>,
+        bug: Option<Plant>,
     ) -> Process {
         let mut command = Command::new(host_program());
         command.envs(point.map(|point| (KILL_AT, format!("{point:?}"))));
+        command.envs(bug.map(|bug| (PLANTED, format!("{bug:?}"))));
         Process::run(&mut command, arguments, errors)
     }
 
     /// Likewise as another user; only root may. The program is copied to `folder`, where that user
     /// can run it.
-    pub fn start_as(uid: u32, folder: &Path, arguments: &[OsString], errors: &Path) -> Process {
+    pub fn start_as(
+        (uid, gid): (u32, u32),
+        folder: &Path,
+        arguments: &[OsString],
+        errors: &Path,
+    ) -> Process {
         let program = folder.join("sutra-test-host");
         if !program.exists() {
             std::fs::copy(host_program(), &program).expect("the host can be copied");
         }
-        Process::run(Command::new(program).uid(uid).gid(uid), arguments, errors)
+        Process::run(Command::new(program).uid(uid).gid(gid), arguments, errors)
     }
 
     fn run(command: &mut Command, arguments: &[OsString], errors: &Path) -> Process {

@@ -6,9 +6,10 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use sutra_client::protocol::compact::encode_compact;
 use sutra_client::protocol::frame::write_frame;
 use sutra_client::protocol::{
-    ErrorCode, ErrorReply, FrameHeader, FrameKind, HEADER_SIZE, Hello, Reply,
+    ErrorCode, ErrorReply, FrameHeader, FrameKind, HEADER_SIZE, Hello, Horizon, Reply,
 };
 use sutra_client::{Batch, Learn, Level, socket};
 
@@ -130,6 +131,13 @@ pub fn learn(sequence: u64, id: &str, content: &str, level: Level) -> Vec<u8> {
 pub fn bare(kind: FrameKind, request_id: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     write_frame(&mut bytes, kind, request_id, |_| {});
+    bytes
+}
+
+/// A frame that asks for a compaction, with nothing to purge.
+pub fn compact(horizon: Horizon, request_id: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_compact(horizon, &[], request_id, &mut bytes);
     bytes
 }
 

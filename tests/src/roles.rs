@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use sutra_client::{Client, ClientError, ErrorCode};
 use sutra_coordinator::{Options, SyncMode};
 use sutra_layout::space::Metric;
 use sutra_reader::{Direction, NearestQuery, NeighborQuery, Reader};
@@ -59,6 +60,12 @@ pub fn watch(store: &Path, keys: u32, duration: Duration, seed: u64) -> Vec<OsSt
     ]
 }
 
+/// The arguments of a client that connects by a socket, and says `connected`, or why it is not
+/// allowed to.
+pub fn connect(socket: &Path) -> Vec<OsString> {
+    vec!["connect".into(), socket.into()]
+}
+
 /// The arguments of a reader that reads all of a store, says `ready`, and waits to be told to end.
 pub fn hold(store: &Path) -> Vec<OsString> {
     vec!["hold".into(), store.into()]
@@ -89,6 +96,7 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
         ["watch", store, keys, duration_ms, seed] => watcher(store, keys, duration_ms, seed),
         ["search", store, seed] => crate::searching::play(store, seed),
         ["hold", store] => holder(store),
+        ["connect", socket] => connector(socket),
         ["agent", store, mode, deadline_ms] => crate::agent::play(store, mode, deadline_ms),
         other => Err(anyhow::anyhow!("no role has the arguments {other:?}")),
     };
@@ -147,6 +155,17 @@ fn watcher(store: &str, keys: &str, duration_ms: &str, seed: &str) -> Result<()>
         watch.look(&reader).map_err(anyhow::Error::msg)?;
     }
     println!("{}", watch.summary());
+    Ok(())
+}
+
+fn connector(socket: &str) -> Result<()> {
+    match Client::builder("/").socket(socket).connect() {
+        Ok(_) => println!("connected"),
+        Err(ClientError::Disconnected { code: ErrorCode::NotAllowed, message }) => {
+            println!("not allowed: {message}");
+        }
+        Err(error) => return Err(error.into()),
+    }
     Ok(())
 }
 

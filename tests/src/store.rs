@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use sutra_client::{Associate, Batch, Client, ClientBuilder, ClientError, Learn, Level, Receipt};
-use sutra_coordinator::{KillPoint, Options};
+use sutra_coordinator::{KillPoint, Options, Plant};
 use sutra_reader::{Concept, OpenError, Reader, Snapshot};
 use tempfile::TempDir;
 
@@ -27,6 +27,8 @@ pub struct TestStore {
     pub options: Options,
     /// Where it kills itself.
     pub kill_at: Option<KillPoint>,
+    /// A bug that it has.
+    pub planted: Option<Plant>,
     coordinator: Option<Process>,
     starts: AtomicU64,
 }
@@ -48,6 +50,7 @@ impl TestStore {
             _root: root,
             options,
             kill_at: None,
+            planted: None,
             coordinator: None,
             starts: AtomicU64::new(0),
         }
@@ -112,7 +115,8 @@ impl TestStore {
     pub fn spawn(&mut self) {
         assert!(self.coordinator.is_none(), "a coordinator runs already");
         let (role, errors) = (roles::coordinate(&self.options), self.errors_path());
-        self.coordinator = Some(Process::start_killed_at(&role, &errors, self.kill_at));
+        let process = Process::start_spoilt(&role, &errors, self.kill_at, self.planted);
+        self.coordinator = Some(process);
     }
 
     /// Starts another coordinator beside the first.

@@ -1,5 +1,6 @@
 //! Clients that take more than their share: they are slowed, or closed, and nobody else is.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sutra_client::protocol::{ErrorCode, FrameKind, Reply, Wait};
@@ -177,32 +178,43 @@ fn a_flood_is_served_and_so_is_everybody_else() {
     let store = TestStore::started();
     let mut honest = store.client();
     let mut flood = Session::greeted(store.dir(), [1; 16]);
+    // So many answers at a time may wait to be taken, twice.
+    const BATCH: u32 = 1000;
     let mut sequence = 0;
     let mut frames = || {
-        let frames = (0..2000).flat_map(|_| {
+        let frames = (0..BATCH).flat_map(|_| {
             sequence += 1;
             learn(sequence, "flood", "as fast as it goes", Level::Accepted)
         });
         frames.collect::<Vec<u8>>()
     };
-    std::thread::scope(|scope| {
-        let flooding = scope.spawn(move || {
-            for _ in 0..20 {
+    // The flood ends when the other was served so often, and not before: each of those writes has
+    // its turn while thousands of frames wait.
+    let is_over = AtomicBool::new(false);
+    let flooded = std::thread::scope(|scope| {
+        let flooding = scope.spawn(|| {
+            let mut count = 0;
+            flood.send(&frames());
+            while !is_over.load(Ordering::Relaxed) {
                 flood.send(&frames());
-                for _ in 0..2000 {
+                for _ in 0..BATCH {
                     assert!(matches!(flood.reply(), Some((_, Reply::Write(_)))));
                 }
+                count += BATCH;
             }
+            for _ in 0..BATCH {
+                assert!(matches!(flood.reply(), Some((_, Reply::Write(_)))));
+            }
+            count + BATCH
         });
-        let mut served = 0;
-        while !flooding.is_finished() {
+        for _ in 0..20 {
             honest.learn("honest", "served");
-            served += 1;
         }
-        flooding.join().unwrap();
-        // One turn of the flood is at most some hundred frames, and then it is the other's.
-        assert!(served >= 20, "{served} writes beside 40,000");
+        is_over.store(true, Ordering::Relaxed);
+        flooding.join().unwrap()
     });
+    honest.flush().unwrap(); // the last of them need not be visible before
     let snapshot = store.reader().snapshot().unwrap();
-    assert_eq!(snapshot.get("flood").unwrap().unwrap().version(), 40_000);
+    assert_eq!(snapshot.get("flood").unwrap().unwrap().version(), flooded);
+    assert_eq!(snapshot.get("honest").unwrap().unwrap().version(), 20);
 }

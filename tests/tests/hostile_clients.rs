@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sutra_client::protocol::{ErrorCode, FrameKind, Reply};
 use sutra_client::{Client, Level};
+use sutra_coordinator::Plant;
 use sutra_layout::limits::FRAME_SIZE_MAX;
 use sutra_tests::raw::{Session, bare, header, hello, learn};
 use sutra_tests::store::Writing;
@@ -38,7 +39,13 @@ fn assert_unharmed(store: &TestStore, honest: &mut Client, before: &Usage) {
 }
 
 fn served() -> (TestStore, Client, Usage) {
-    let store = TestStore::started();
+    served_with(None)
+}
+
+fn served_with(planted: Option<Plant>) -> (TestStore, Client, Usage) {
+    let mut store = TestStore::unstarted();
+    store.planted = planted;
+    store.start();
     let mut honest = store.client();
     honest.learn("honest", "served");
     let before = usage(&store);
@@ -97,10 +104,10 @@ fn a_frame_that_announces_too_much_is_refused_by_its_header() {
     assert_unharmed(&store, &mut honest, &before);
 }
 
-#[test]
-fn memory_grows_by_what_arrives_and_not_by_what_is_announced() {
-    let (store, mut honest, before) = served();
-    let sessions: Vec<Session> = (0..100)
+/// So many clients announce the largest frame there is; by how many bytes the coordinator grows.
+fn growth_by_announced_frames(planted: Option<Plant>, count: u8) -> u64 {
+    let (store, mut honest, before) = served_with(planted);
+    let sessions: Vec<Session> = (0..count)
         .map(|number| {
             let mut session = Session::greeted(store.dir(), [number; 16]);
             session.send(&header(FrameKind::Write, FRAME_SIZE_MAX as u32));
@@ -109,9 +116,24 @@ fn memory_grows_by_what_arrives_and_not_by_what_is_announced() {
         .collect();
     honest.learn("honest", "still served");
     let grown = usage(&store).memory_size.saturating_sub(before.memory_size);
-    assert!(grown < GROWTH_MAX, "{grown} bytes more");
     drop(sessions);
-    assert_unharmed(&store, &mut honest, &before);
+    if planted.is_none() {
+        assert_unharmed(&store, &mut honest, &before);
+    }
+    grown
+}
+
+#[test]
+fn memory_grows_by_what_arrives_and_not_by_what_is_announced() {
+    let grown = growth_by_announced_frames(None, 100);
+    assert!(grown < GROWTH_MAX, "{grown} bytes more");
+}
+
+/// The planted bug: room for what a header announces is made before it comes.
+#[test]
+fn an_announcement_that_is_believed_is_caught() {
+    let grown = growth_by_announced_frames(Some(Plant::BelievedSize), 10);
+    assert!(grown > GROWTH_MAX, "only {grown} bytes more");
 }
 
 #[test]

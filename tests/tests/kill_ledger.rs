@@ -4,20 +4,24 @@
 //! `SUTRA_KILL_CYCLES` or `SUTRA_KILL_SECONDS` sets how often it is killed, `SUTRA_SEED` repeats a
 //! run.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use sutra_client::Client;
-use sutra_client::protocol::FrameKind;
-use sutra_coordinator::{Options, SyncMode};
+use sutra_client::protocol::{FrameKind, Horizon};
+use sutra_coordinator::{KillPoint, Options, SyncMode};
 use sutra_reader::Reader;
 use sutra_tests::ledger::{
     Ledger, LedgerWatch, Sharing, Style, Versions, count_versions, verify, write_until,
 };
-use sutra_tests::raw::{Session, bare};
+use sutra_tests::raw::{Session, bare, compact};
 use sutra_tests::store::Writing;
 use sutra_tests::text::text_of;
 use sutra_tests::{Random, TestStore};
 
+/// With all of its history, or with none: mostly that, or the store becomes large.
+const HORIZONS: [Horizon; 3] =
+    [Horizon::AsServed, Horizon::Time(u64::MAX), Horizon::Time(u64::MAX)];
 const STYLES: [Style; 3] = [Style::Pipelined, Style::Repeating, Style::Pipelined];
 
 /// Small enough that checkpoints, recycled segments and split indexes come often.
@@ -31,49 +35,93 @@ fn often(options: &mut Options, random: &mut Random) {
     };
 }
 
+/// How one run of a coordinator ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    Recovery,
+    Checkpoint,
+    Compaction,
+    Growth,
+    Pause,
+    Anywhere,
+    Stop,
+}
+
 /// One run of a coordinator, and its end.
-fn live_and_die(store: &mut TestStore, random: &mut Random) {
-    if random.one_in(6) {
+fn live_and_die(store: &mut TestStore, random: &mut Random) -> End {
+    if store.kill_at.is_none() && random.one_in(6) {
         // In the midst of its recovery.
         std::thread::sleep(Duration::from_micros(random.below(20_000)));
         store.kill();
-        return;
+        return End::Recovery;
     }
     store.wait_until_ready().unwrap();
-    std::thread::sleep(Duration::from_millis(20 + random.below(80)));
+    std::thread::sleep(Duration::from_millis(5 + random.below(50)));
+    if store.kill_at.is_some() {
+        let _session = ask_for_compaction(store, random);
+        store.wait_for_kill();
+        return End::Compaction;
+    }
     match random.below(8) {
         0 => return kill_in_a_checkpoint(store, random),
         1 => return kill_after_growth(store, random),
+        2 => return kill_in_a_compaction(store, random),
         _ => {}
     }
     if random.one_in(5) {
         store.client().flush().unwrap();
     }
+    if random.one_in(5) {
+        let horizon = *random.pick(&HORIZONS);
+        let done = store.client().compact(horizon, &[], Duration::from_secs(60)).unwrap();
+        assert!(done.generation > 1, "{done:?}");
+    }
     match random.below(20) {
         0 => {
             store.client().stop().unwrap();
             store.wait_for_end();
+            return End::Stop;
         }
-        1 => store.stop(),
+        1 => {
+            store.stop();
+            return End::Stop;
+        }
         2 | 3 => {
             store.pause();
             std::thread::sleep(Duration::from_millis(random.below(5)));
             store.kill();
+            return End::Pause;
         }
         _ => store.kill(),
     }
+    End::Anywhere
 }
 
 /// A checkpoint is asked for, and not waited for.
-fn kill_in_a_checkpoint(store: &mut TestStore, random: &mut Random) {
+fn kill_in_a_checkpoint(store: &mut TestStore, random: &mut Random) -> End {
     let mut session = Session::greeted(store.dir(), [99; 16]);
     session.send(&bare(FrameKind::Flush, 1));
     std::thread::sleep(Duration::from_micros(random.below(4000)));
     store.kill();
+    End::Checkpoint
+}
+
+fn ask_for_compaction(store: &TestStore, random: &mut Random) -> Session {
+    let mut session = Session::greeted(store.dir(), [98; 16]);
+    session.send(&compact(*random.pick(&HORIZONS), 1));
+    session
+}
+
+/// A compaction is asked for, and not waited for.
+fn kill_in_a_compaction(store: &mut TestStore, random: &mut Random) -> End {
+    let _session = ask_for_compaction(store, random);
+    std::thread::sleep(Duration::from_micros(random.below(30_000)));
+    store.kill();
+    End::Compaction
 }
 
 /// The file has just become larger.
-fn kill_after_growth(store: &mut TestStore, random: &mut Random) {
+fn kill_after_growth(store: &mut TestStore, random: &mut Random) -> End {
     let size = || std::fs::metadata(store.storage_path()).map_or(0, |metadata| metadata.len());
     let (before, started_at) = (size(), Instant::now());
     while size() == before && started_at.elapsed() < Duration::from_millis(100) {
@@ -81,6 +129,7 @@ fn kill_after_growth(store: &mut TestStore, random: &mut Random) {
     }
     std::thread::sleep(Duration::from_micros(random.below(500)));
     store.kill();
+    End::Growth
 }
 
 #[test]
@@ -90,6 +139,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_applied_twice_however_often_it_is
     // By time, or so many.
     let cycles_max = number("SUTRA_KILL_CYCLES").unwrap_or(seconds.map_or(300, |_| u64::MAX));
     let mut cycles = 0;
+    let mut ends: BTreeMap<End, u64> = BTreeMap::new();
     let mut random = Random::from_env("kill_ledger");
     let mut store = TestStore::started();
     let sharing = Sharing::new(store.dir(), STYLES.len());
@@ -110,9 +160,11 @@ fn nothing_acknowledged_is_lost_and_nothing_is_applied_twice_however_often_it_is
             {
                 let cycle = cycles;
                 cycles += 1;
-                live_and_die(&mut store, &mut random);
+                *ends.entry(live_and_die(&mut store, &mut random)).or_insert(0) += 1;
                 let acknowledged = sharing.ledgers();
                 often(&mut store.options, &mut random);
+                // Or by itself, at one of the steps by which files take each other's place.
+                store.kill_at = random.one_in(12).then(|| *random.pick(&KillPoint::ALL));
                 store.spawn();
                 if random.one_in(3) {
                     store.wait_until_ready().unwrap();
@@ -144,7 +196,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_applied_twice_however_often_it_is
     check_end(&store, &ledgers);
     let operations: u64 = ledgers.iter().map(Ledger::operations).sum();
     println!(
-        "CHECKS {cycles} kills and stops, {operations} operations acknowledged, in {:.1} s",
+        "CHECKS {cycles} kills and stops {ends:?}, {operations} operations acknowledged, in {:.1} s",
         started_at.elapsed().as_secs_f32()
     );
 }
@@ -170,6 +222,8 @@ fn watch(reader: &Reader, sharing: &Sharing) -> Result<(), String> {
         reader
             .wait_for_update(snapshot.commit_seq(), Duration::from_millis(10))
             .map_err(|error| error.to_string())?;
+        // A look is long beside a publication, and the others need the processors too.
+        std::thread::sleep(Duration::from_millis(3));
     }
     println!("the reader that stayed open looked {} times", watch.looks);
     Ok(())

@@ -2,7 +2,7 @@
 //! and when it goes away another takes its place.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -71,15 +71,11 @@ fn a_host_that_is_killed_is_followed_though_it_left_a_sleeping_child() {
     second.learn("a");
     let child = Pid::from_raw(first.ask("fork").parse().unwrap());
     first.0.kill();
-    let started_at = Instant::now();
-    second.learn("b");
-    let waited = started_at.elapsed();
+    second.learn("b"); // a hang would be an error at the handle's deadline
     let child_lived = kill(child, None).is_ok();
     let _ = kill(child, Signal::SIGKILL);
     assert!(child_lived, "the child is to outlive its parent");
     assert!(second.is_host());
-    // Far below the deadline of 30 s, at which a hang would show.
-    assert!(waited < Duration::from_secs(10), "{waited:?}");
     assert_eq!(second.ask("get a"), "a 1");
 }
 

@@ -202,7 +202,7 @@ fn ten_accepted() -> (TestStore, Vec<u64>) {
             .learn(&Learn { id: name.as_str().into(), content: Some(&name), ..Learn::default() })
             .unwrap();
         client.write(&batch, Level::Accepted).unwrap();
-        ends.push(log_end(&store).1);
+        ends.push(log_end(&store.wal_dir()).1);
     }
     store.kill();
     (store, ends)
@@ -222,7 +222,7 @@ fn a_log_whose_tail_is_cut_off_or_garbled_keeps_the_entries_before_it() {
     for kept in [0, 1, 5, 9, 10] {
         for is_cut in [true, false] {
             let (mut store, ends) = ten_accepted();
-            let (segment, end) = log_end(&store);
+            let (segment, end) = log_end(&store.wal_dir());
             assert_eq!(end, ends[9]);
             if kept < 10 {
                 let begin = if kept == 0 { 4096 } else { ends[kept - 1] };
@@ -259,7 +259,7 @@ fn what_was_applied_of_a_cut_tail_leaves_no_trace() {
     }
     client.associate("a", "near", "b");
     client.flush().unwrap();
-    let (_, end) = log_end(&store);
+    let (_, end) = log_end(&store.wal_dir());
     // Applied, and neither synced nor published: new versions, new ends, new lists.
     let mut batch = Batch::new();
     for (source, target) in [("a", "c"), ("c", "a"), ("a", "b"), ("d", "new")] {
@@ -281,7 +281,7 @@ fn what_was_applied_of_a_cut_tail_leaves_no_trace() {
     let held = reader.snapshot().unwrap();
     let held_shows = describe(&held);
     store.kill();
-    let (segment, lost_end) = log_end(&store);
+    let (segment, lost_end) = log_end(&store.wal_dir());
     assert!(lost_end > end);
     overwrite(&segment, end + 9, &[0xa5; 64]);
     store.start();

@@ -13,6 +13,7 @@ use anyhow::Context;
 use sutra_client::protocol::frame::write_frame;
 use sutra_client::protocol::{FrameKind, Hello};
 use sutra_client::{Batch, Client, Learn, Level, socket};
+use sutra_reader::Reader;
 
 use super::place::Place;
 use super::single::write_one;
@@ -25,6 +26,10 @@ use crate::workload::Random;
 const SUITE: &str = "hostile";
 /// Connections that only connect.
 const IDLE_COUNT: usize = 1000;
+/// Concepts in the store that is read without trust, the gets of a snapshot, and the snapshots.
+const TRUST_CONCEPTS: usize = 20_000;
+const TRUST_GETS: usize = 500;
+const TRUST_SNAPSHOTS: usize = 200;
 /// What a bad client does before the good one is measured beside it.
 const HEAD_START: Duration = Duration::from_millis(50);
 
@@ -73,7 +78,59 @@ pub fn run(place: &Place, board: &mut Board) -> anyhow::Result<()> {
             std::fs::remove_dir_all(&store)?;
         }
     }
-    Ok(())
+    trust(place, board)
+}
+
+/// What a get, content and all, costs a reader that trusts nobody, beside one that trusts the
+/// coordinator: the first of a concept in a snapshot, and once more.
+fn trust(place: &Place, board: &mut Board) -> anyhow::Result<()> {
+    let store = place.path("hostile-trust");
+    let coordinator = Coordinator::start(&store)?;
+    let mut client = coordinator.connect()?;
+    let (mut batch, content) = (Batch::new(), "w".repeat(100));
+    let names: Vec<String> = (0..TRUST_CONCEPTS).map(|number| format!("c{number}")).collect();
+    for names in names.chunks(1000) {
+        batch.clear();
+        for name in names {
+            let id = name.as_str().into();
+            batch.learn(&Learn { id, content: Some(&content), ..Learn::default() })?;
+        }
+        client.write(&batch, Level::Visible)?;
+    }
+    let readers = [(OURS, Reader::open_untrusted(&store)?), ("open", Reader::open(&store)?)];
+    let mut random = Random::new(2);
+    for round in 0..place.settings.rounds {
+        eprintln!("hostile files: round {} of {}", round + 1, place.settings.rounds);
+        for (contender, reader) in &readers {
+            let mut spent = [Duration::ZERO; 2];
+            for _ in 0..TRUST_SNAPSHOTS {
+                let snapshot = reader.snapshot()?;
+                let mut pick = || names[random.next() as usize % names.len()].as_str();
+                let picked: Vec<&str> = (0..TRUST_GETS).map(|_| pick()).collect();
+                for spent in &mut spent {
+                    let began = Instant::now();
+                    for name in &picked {
+                        let concept = snapshot.get(*name)?.context("a concept is not there")?;
+                        anyhow::ensure!(concept.content()?.len() == content.len());
+                    }
+                    *spent += began.elapsed();
+                }
+            }
+            let gets = (TRUST_SNAPSHOTS * TRUST_GETS) as f64;
+            for (name, spent) in ["the first time", "once more"].iter().zip(spent) {
+                let name = format!("a get from a file that is not trusted, {name}");
+                board.add(
+                    SUITE,
+                    &name,
+                    Unit::Nanoseconds,
+                    contender,
+                    spent.as_nanos() as f64 / gets,
+                );
+            }
+        }
+    }
+    drop((readers, client, coordinator));
+    Ok(std::fs::remove_dir_all(&store)?)
 }
 
 /// Connects and says hello, under an id of its own.

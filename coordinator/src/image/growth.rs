@@ -21,6 +21,7 @@ use sutra_layout::sys;
 use sutra_layout::view::View;
 
 use crate::error::CoordinatorError;
+use crate::plant::Plant;
 
 const REGIONS: usize = Region::KNOWN_END as usize;
 /// The most that is kept ahead of a region's use.
@@ -188,7 +189,11 @@ impl Growth {
             let from = within / PAGE_SIZE * PAGE_SIZE;
             let to = within.saturating_add(wanted).min(size).next_multiple_of(step).min(size);
             let file = self.view.map().file();
-            sys::reserve(file, start + from, to - from).map_err(full)?;
+            if Plant::SparseSpace.is_planted() {
+                file.set_len(self.view.map().size().max(start + to)).map_err(full)?;
+            } else {
+                sys::reserve(file, start + from, to - from).map_err(full)?;
+            }
             // What was filled before may be in use: units need not end where a step does.
             let unfilled = within.next_multiple_of(GROWTH_UNIT);
             if step == GROWTH_UNIT && extent >= self.extents_before[region.index()] {

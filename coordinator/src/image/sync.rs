@@ -15,6 +15,7 @@ use sutra_layout::slot::Slot;
 
 use super::Image;
 use crate::error::CoordinatorError;
+use crate::plant::Plant;
 
 impl Image {
     /// Makes durable all truth of version `to`, where that of version `from` is, with the extent
@@ -73,7 +74,7 @@ impl Image {
 
     /// Writes every dirty page of the file to disk.
     pub fn sync_all(&self) -> Result<(), CoordinatorError> {
-        self.view.map().file().sync_data().map_err(failed)
+        Plant::outcome(self.view.map().file().sync_data()).map_err(failed)
     }
 
     /// Makes the header durable as it stands.
@@ -87,7 +88,7 @@ impl Image {
     }
 
     fn sync_range(&self, offset: u64, size: u64) -> Result<(), CoordinatorError> {
-        self.view.map().sync_range(offset, size).map_err(failed)
+        Plant::outcome(self.view.map().sync_range(offset, size)).map_err(failed)
     }
 }
 

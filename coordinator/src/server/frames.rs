@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use sutra_client::protocol::{
-    ErrorCode, FrameHeader, HelloReply, Inbox, Level, ProtocolError, Request, Wait, Write,
-    WriteReply, WriterStats,
+    ErrorCode, FrameHeader, HEADER_SIZE, HelloReply, Inbox, Level, ProtocolError, Request, Wait,
+    Write, WriteReply, WriterStats,
 };
 use sutra_layout::limits::{FRAME_SIZE_MAX, OPERATIONS_PER_FRAME_MAX};
 
@@ -14,6 +14,7 @@ use super::connection::{Connection, Obstacle};
 use super::poll::Token;
 use crate::error::CoordinatorError;
 use crate::options::SyncMode;
+use crate::plant::Plant;
 use crate::reconciler::Session;
 
 /// How long all that is ready may be served before the turn's sync, answers and publication.
@@ -110,7 +111,12 @@ impl Server<'_> {
                 break Ok(());
             }
             match inbox.next() {
-                Ok(None) => break Ok(()),
+                Ok(None) => {
+                    if Plant::BelievedSize.is_planted() && inbox.size() == HEADER_SIZE {
+                        Vec::leak(vec![1_u8; FRAME_SIZE_MAX as usize]);
+                    }
+                    break Ok(());
+                }
                 Ok(Some((header, body))) => {
                     made_progress = true;
                     if let Err(error) = self.serve_frame(connection, &header, body) {

@@ -13,6 +13,7 @@ use sutra_layout::sys::fork::Kept;
 
 use super::LogSyncer;
 use super::error::WalError;
+use crate::plant::Plant;
 
 /// A file that may hold entries not yet on disk.
 #[derive(Clone, Debug)]
@@ -115,7 +116,7 @@ impl Syncer {
         let written_lsn = shared.written_lsn();
         let files = lock(&shared.unsynced).clone();
         for Unsynced { file, path } in &files {
-            if let Err(source) = file.sync_data() {
+            if let Err(source) = Plant::outcome(file.sync_data()) {
                 let error = WalError::Sync { path: path.clone(), source };
                 shared.poison(&error);
                 return Err(error);

@@ -29,6 +29,7 @@ use super::directory::{Directory, PREPARE_NAME, segment_name, spare_name};
 use super::error::{WalError, is_full};
 use super::format::SegmentId;
 use super::segment::{Segment, write_header, write_zeros};
+use crate::plant::Plant;
 
 /// Zeroed bytes between two syncs, so that a group commit never queues behind 64 MiB.
 const ZEROED_SIZE_PER_SYNC: u64 = 4 << 20;
@@ -222,7 +223,8 @@ impl Workshop {
 }
 
 fn sync_file(file: &File, path: &Path) -> Result<(), WalError> {
-    file.sync_data().map_err(|source| WalError::Sync { path: path.to_owned(), source })
+    let synced = Plant::outcome(file.sync_data());
+    synced.map_err(|source| WalError::Sync { path: path.to_owned(), source })
 }
 
 fn random_salt(path: &Path) -> Result<u64, WalError> {

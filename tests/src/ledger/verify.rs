@@ -134,13 +134,14 @@ fn neighbors(snapshot: &Snapshot, concept: &Concept<'_>) -> Verified<Vec<sutra_r
     snapshot.neighbors(concept, &query).map_err(said)
 }
 
-/// Counts every version of every association in the snapshot: each association has as many as the
-/// weight of its newest says, so none was applied twice. Returns how many there are.
+/// Counts the versions of every association in the snapshot: each says by its weight which one it
+/// is, and they follow each other from the first, or, where history was dropped, from the one that
+/// stood then. So none was applied twice. Returns how many there are.
 ///
 /// # Errors
-/// Which association has more or fewer.
+/// Which association has one too many, or lacks one.
 pub fn count_versions(snapshot: &Snapshot) -> Verified<u64> {
-    let mut versions: HashMap<(u32, u32, u16), (u32, f32)> = HashMap::new();
+    let mut versions: HashMap<(u32, u32, u16), u32> = HashMap::new();
     let mut count = 0;
     for ordinal in 0.. {
         let edge = match snapshot.association(ordinal) {
@@ -148,13 +149,17 @@ pub fn count_versions(snapshot: &Snapshot) -> Verified<u64> {
             edge => edge.map_err(said)?,
         };
         count += 1;
+        let version = edge.weight() as u32;
         let key = (edge.source(), edge.target(), edge.edge_type());
-        let (seen, weight) = versions.entry(key).or_default();
-        *seen += 1;
-        *weight = edge.weight();
-        if *weight != *seen as f32 {
+        let may_begin = version == 1 || edge.lsn() <= snapshot.history_floor_lsn();
+        let follows = match versions.insert(key, version) {
+            None => may_begin,
+            Some(before) => version == before + 1,
+        };
+        if !follows {
             return Err(format!(
-                "version {seen} of {edge:?} has weight {weight}: one was applied twice, or lost"
+                "{edge:?} says it is version {version} and does not follow the one before: one was \
+                 applied twice, or lost"
             ));
         }
     }

@@ -8,16 +8,22 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
+use sutra_client::protocol::Horizon;
 use sutra_client::{Client, ClientError, Level};
 
 use crate::Random;
 use crate::ledger::{Frame, Ledger};
+use crate::raw::{Session, compact};
 
 /// Longer than a coordinator is away or stands still.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The client's id.
 pub const CLIENT_ID: [u8; 16] = [9; 16];
+/// Who asks for compactions.
+const COMPACTING_ID: [u8; 16] = [8; 16];
+/// Between two compactions the client looks for answers so often, about.
+const TURNS_PER_COMPACTION: u64 = 25;
 
 /// What a store must hold, as its client knows.
 #[derive(Clone, Debug)]
@@ -115,8 +121,19 @@ impl Driver {
             if random.one_in(40) {
                 let _ = client.flush(); // asked again next time if the coordinator went away
             }
+            if random.one_in(TURNS_PER_COMPACTION) {
+                self.ask_for_compaction(&mut random, client.last_lsn());
+            }
         }
         self.take_answers(&mut client, &mut by_request, 0)
+    }
+
+    /// Asks for a compaction, whose answer nobody waits for: writing goes on beside it.
+    fn ask_for_compaction(&self, random: &mut Random, last_lsn: u64) {
+        let horizons = [Horizon::AsServed, Horizon::Lsn(last_lsn), Horizon::Time(u64::MAX)];
+        if let Some(mut session) = Session::try_greeted(&self.store, COMPACTING_ID) {
+            session.send(&compact(*random.pick(&horizons), 2));
+        }
     }
 
     /// Connects, however often that takes.

@@ -1,8 +1,11 @@
 //! A write and its publication, instruction by instruction.
 //!
 //! A child writes one frame and publishes it, and is single-stepped on the way: between any two of
-//! its instructions it could be killed, and what the file then shows is what a reader looks at,
-//! here, after each. At some of them it really is killed, and the store is recovered.
+//! its instructions it could be killed. What the file then shows is what a reader looks at, here,
+//! after each; what a recovery makes of it is looked at by recovering the files as they are
+//! (`deaths`). At some instructions it really is killed, and the store recovered.
+
+mod deaths;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,6 +21,7 @@ use sutra_reader::{NeighborQuery, Reader, Snapshot};
 
 use crate::process::host_program;
 use crate::text::{text_of, vector_of, version_of};
+use deaths::Deaths;
 
 const CLIENT_ID: [u8; 16] = [3; 16];
 /// Elements of the vectors.
@@ -32,6 +36,8 @@ const ENDS: [&str; 2] = ["source", "target"];
 pub struct Summary {
     /// Instructions after each of which a reader looked.
     pub steps: u64,
+    /// States of the files between two instructions that were recovered.
+    pub recovered: u64,
     /// Kills, each with a recovery.
     pub kills: u64,
     /// What did not hold.
@@ -40,10 +46,11 @@ pub struct Summary {
 
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Summary { steps, kills, failures } = self;
+        let Summary { steps, recovered, kills, failures } = self;
         write!(
             f,
-            "a reader looked after each of {steps} instructions; {kills} kills; {} failures",
+            "a reader looked after each of {steps} instructions; {recovered} states between them \
+             recovered; {kills} kills; {} failures",
             failures.len()
         )
     }
@@ -54,11 +61,18 @@ impl std::fmt::Display for Summary {
 /// # Errors
 /// Whatever keeps it from that.
 pub fn write_between_stops(path: &str, version: u32) -> anyhow::Result<()> {
-    let mut store = Offline::open(&Options::new(path))?;
+    let mut store = Offline::open(&options(path))?;
     raise(Signal::SIGSTOP)?;
     write(&mut store, version)?;
     raise(Signal::SIGSTOP)?;
     Ok(())
+}
+
+/// With a log that is soon read.
+fn options(store: impl AsRef<Path>) -> Options {
+    let mut options = Options::new(store.as_ref());
+    options.log_segment_size = 8192;
+    options
 }
 
 fn write(store: &mut Offline, version: u32) -> anyhow::Result<()> {
@@ -116,31 +130,44 @@ fn version_in(snapshot: &Snapshot) -> Result<u32, String> {
     }
 }
 
-/// Steps through one write, and kills at `kills` moments spread over it. `disturb` is told each
+/// Steps through one write; recovers what it leaves after every `interval`-th instruction, if that
+/// is not what it left before; then kills at `kills` moments spread over it. `disturb` is told each
 /// step, and may plant a bug.
 ///
 /// # Panics
 /// If the system does not permit a program to trace its child.
-pub fn run(kills: u64, mut disturb: impl FnMut(&Path, u64)) -> Summary {
+pub fn run(kills: u64, interval: u64, mut disturb: impl FnMut(&Path, u64)) -> Summary {
     let home = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
     let home = home.expect("a directory in memory");
     let path = home.path().join("store");
     let mut summary = Summary::default();
     let mut version = 1;
-    let made = Offline::open(&Options::new(&path));
+    let made = Offline::open(&options(&path));
     let made = made.map_err(anyhow::Error::from).and_then(|mut store| write(&mut store, version));
     if let Err(error) = made {
         summary.failures.push(error.to_string());
         return summary;
     }
     version += 1;
-    let steps = step_through(&path, version, u64::MAX, &mut disturb, &mut summary);
+    let mut deaths = match Deaths::new(&path, home.path().join("copy")) {
+        Ok(deaths) => deaths,
+        Err(error) => {
+            summary.failures.push(error.to_string());
+            return summary;
+        }
+    };
+    let mut look = |step: u64, seen: u32| {
+        disturb(&path, step);
+        if step % interval == 0 { deaths.look(seen, version) } else { Ok(()) }
+    };
+    let steps = step_through(&path, version, u64::MAX, &mut look, &mut summary);
     summary.steps += steps;
+    summary.recovered = deaths.recovered;
     for number in 0..kills {
         version = after(&path, &mut summary) + 1;
         // Spread evenly, and not at round numbers.
         let end = steps * (2 * number + 1) / (2 * kills);
-        step_through(&path, version, end, &mut |_, _| {}, &mut summary);
+        step_through(&path, version, end, &mut |_, _| Ok(()), &mut summary);
         summary.kills += 1;
         if !summary.failures.is_empty() {
             break;
@@ -152,21 +179,25 @@ pub fn run(kills: u64, mut disturb: impl FnMut(&Path, u64)) -> Summary {
 
 /// Recovers the store, and gives the version that it has.
 fn after(path: &Path, summary: &mut Summary) -> u32 {
-    let found = Offline::open(&Options::new(path)).map_err(said).and_then(|_store| {
-        version_in(&Reader::open(path).map_err(said)?.snapshot().map_err(said)?)
-    });
+    let found = Offline::open(&options(path)).map_err(said).and_then(|_store| shown(path));
     found.unwrap_or_else(|problem| {
         summary.failures.push(format!("after a kill: {problem}"));
         0
     })
 }
 
+/// The version that a store shows to whoever opens it.
+fn shown(path: &Path) -> Result<u32, String> {
+    version_in(&Reader::open(path).map_err(said)?.snapshot().map_err(said)?)
+}
+
 /// Lets a child write `version`, kills it after so many instructions, and returns how many it made.
+/// `look` is told each step, and the version that a reader saw last.
 fn step_through(
     path: &Path,
     version: u32,
     steps_max: u64,
-    disturb: &mut impl FnMut(&Path, u64),
+    look: &mut impl FnMut(u64, u32) -> Result<(), String>,
     summary: &mut Summary,
 ) -> u64 {
     let mut child = Command::new(host_program());
@@ -193,7 +224,9 @@ fn step_through(
             Ok(WaitStatus::Stopped(_, Signal::SIGSTOP)) => is_written = steps > 0,
             Ok(WaitStatus::Stopped(_, Signal::SIGTRAP)) => {
                 steps += 1;
-                disturb(path, steps);
+                if let Err(problem) = look(steps, seen) {
+                    summary.failures.push(format!("killed after step {steps}: {problem}"));
+                }
                 if steps_max < u64::MAX && steps % LOOK_INTERVAL != 0 {
                     status = step(pid).and_then(|()| wait());
                     if steps < steps_max {

@@ -5,6 +5,8 @@
 //! as they come. The log and the file begin with sound ones, and the bytes say what to change in
 //! them: chance alone would not get past the first checksum.
 
+mod planted;
+
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -22,6 +24,8 @@ use sutra_reader::{
     Direction, NearestQuery, NeighborQuery, PathQuery, Reader, SearchQuery, Snapshot, verify,
 };
 use tempfile::TempDir;
+
+pub use planted::is_planted;
 
 use crate::Random;
 use crate::ledger::Ledger;
@@ -48,16 +52,16 @@ impl Target {
     /// All of them.
     pub const ALL: [Target; 3] = [Target::Frames, Target::Log, Target::File];
 
-    /// Runs it once.
-    pub fn run(self, input: &[u8]) {
+    /// Runs it once; with a bug in it, if that is wanted.
+    pub fn run(self, input: &[u8], has_bug: bool) {
         match self {
-            Target::Frames => frames(input),
-            Target::Log => {
-                LOG.with_borrow_mut(|log| log.get_or_insert_with(LogSample::make).run(input))
-            }
-            Target::File => {
-                FILE.with_borrow_mut(|file| file.get_or_insert_with(FileSample::make).run(input));
-            }
+            Target::Frames => frames(input, has_bug),
+            Target::Log => LOG.with_borrow_mut(|log| {
+                log.get_or_insert_with(LogSample::make).run(input, has_bug);
+            }),
+            Target::File => FILE.with_borrow_mut(|file| {
+                file.get_or_insert_with(FileSample::make).run(input, has_bug);
+            }),
         }
     }
 }
@@ -67,16 +71,14 @@ thread_local! {
     static FILE: RefCell<Option<FileSample>> = const { RefCell::new(None) };
 }
 
-/// Runs a target by chance alone until it was run often enough or the time is over; gives how often
-/// it was.
-pub fn by_chance(target: Target, random: &mut Random, count: u64, duration: Duration) -> u64 {
+/// Runs a target by chance alone, until the time is over; gives how often.
+pub fn by_chance(target: Target, random: &mut Random, duration: Duration, has_bug: bool) -> u64 {
     let samples = if target == Target::Frames { sample_frames(random) } else { Vec::new() };
     let started_at = Instant::now();
     let mut input = Vec::new();
-    for number in 0..count {
-        if number % 64 == 0 && started_at.elapsed() > duration {
-            return number;
-        }
+    let mut count = 0;
+    while count % 64 != 0 || started_at.elapsed() < duration {
+        count += 1;
         input.clear();
         if samples.is_empty() {
             let count = 1 + random.index(4);
@@ -85,7 +87,7 @@ pub fn by_chance(target: Target, random: &mut Random, count: u64, duration: Dura
             input.extend_from_slice(&samples[random.index(samples.len())]);
             spoil(&mut input, random);
         }
-        target.run(&input);
+        target.run(&input, has_bug);
     }
     count
 }
@@ -140,24 +142,27 @@ fn spoil(bytes: &mut Vec<u8>, random: &mut Random) {
 }
 
 /// Decodes bytes as a stream of frames, and as the body of every kind of frame.
-fn frames(input: &[u8]) {
+fn frames(input: &[u8], has_bug: bool) {
     let mut inbox = Inbox::new(FRAME_SIZE_MAX as u32);
     for piece in input.chunks(40_000) {
         inbox.room()[..piece.len()].copy_from_slice(piece);
         inbox.filled(piece.len());
         while let Ok(Some((header, body))) = inbox.next() {
-            decode(header.kind, body);
+            decode(header.kind, body, has_bug);
         }
     }
     let Some((first, body)) = input.split_first() else { return };
     let kinds = FrameKind::ALL;
-    decode(kinds[usize::from(*first) % kinds.len()], body);
+    decode(kinds[usize::from(*first) % kinds.len()], body, has_bug);
     if let Ok(operations) = Operations::new(u32::from(*first), body) {
         operations.for_each(drop);
     }
 }
 
-fn decode(kind: FrameKind, body: &[u8]) {
+fn decode(kind: FrameKind, body: &[u8], has_bug: bool) {
+    if has_bug {
+        planted::frame(kind, body);
+    }
     if let Ok(Request::Write(write)) = Request::decode(kind, body) {
         write.operations.for_each(drop);
     }
@@ -176,6 +181,7 @@ fn changes(input: &[u8]) -> impl Iterator<Item = (u32, u8, u64)> {
 struct Sample {
     _home: TempDir,
     store: PathBuf,
+    path: PathBuf,
     file: File,
     bytes: Vec<u8>,
     /// Where something stands.
@@ -188,8 +194,8 @@ impl Sample {
         let pages = bytes.chunks(512).enumerate();
         let pages = pages.filter(|(_, page)| page.iter().any(|byte| *byte != 0));
         let used = pages.map(|(at, _)| at * 512).collect();
-        let file = OpenOptions::new().write(true).open(path)?;
-        Ok(Sample { _home: home, store, file, bytes, used })
+        let file = OpenOptions::new().write(true).open(&path)?;
+        Ok(Sample { _home: home, store, path, file, bytes, used })
     }
 
     fn change(&self, input: &[u8]) {
@@ -285,10 +291,14 @@ impl LogSample {
 
     /// # Panics
     /// If the log then shows an entry that was never written.
-    fn run(&self, input: &[u8]) {
+    fn run(&self, input: &[u8], has_bug: bool) {
         self.sample.change(input);
         let inspected = wal::inspect(&self.sample.store);
+        let segment = has_bug.then(|| std::fs::read(&self.sample.path));
         self.sample.restore(input);
+        if let Some(segment) = segment {
+            planted::log(&segment.expect("a file in memory can be read"));
+        }
         if let Ok(log) = inspected {
             assert!(log.last_lsn <= self.last_lsn, "entry {} was never written", log.last_lsn);
         }
@@ -307,13 +317,16 @@ impl FileSample {
         FileSample { sample: Sample::new(home, path, file).expect("a file in memory can be read") }
     }
 
-    fn run(&self, input: &[u8]) {
+    fn run(&self, input: &[u8], has_bug: bool) {
         self.sample.change(input);
         let _ = verify::quick(&self.sample.store);
         if let Ok(reader) = Reader::open(&self.sample.store)
             && let Ok(snapshot) = reader.snapshot()
         {
             let _ = snapshot.stats();
+            if has_bug {
+                planted::file(&snapshot);
+            }
             walk(&snapshot);
             if let Ok(then) = snapshot.as_of(snapshot.published_lsn() / 2) {
                 walk(&then);
