@@ -3,12 +3,12 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
-use sutra_client::{Associate, Disassociate, Forget, Learn, Reinforce};
+use sutra_client::{Disassociate, Forget, Reinforce};
 use sutra_store::BatchError;
 
 use crate::errors;
-use crate::inputs::{self, OwnedId, OwnedType, with_id};
-use crate::store::{Store, expires_at};
+use crate::inputs::{AssociateArguments, LearnArguments, OwnedId, OwnedType, with_id};
+use crate::store::Store;
 
 /// Operations that are applied all or not at all, and become visible at once.
 ///
@@ -57,26 +57,23 @@ impl Batch {
         if_lsn: Option<u64>,
         if_absent: bool,
     ) -> PyResult<()> {
-        let embedding = embedding.map(inputs::vector).transpose()?;
-        let metadata = inputs::json(metadata)?;
-        let learn = Learn {
-            id: id.as_ref().map_or(sutra_store::Id::Content, OwnedId::as_id),
+        let learn = LearnArguments {
+            id,
             content,
-            embedding: embedding.as_deref(),
-            metadata: metadata.as_deref(),
+            embedding,
+            metadata,
             kind,
             strength,
             confidence,
-            expires_at: expires_at(py, expires_in)?,
+            expires_in,
             if_lsn,
             if_absent,
-            ..Learn::default()
         };
-        self.add(py, |batch| batch.learn(&learn))
+        learn.with(py, |learn| self.add(py, |batch| batch.learn(learn)))
     }
 
     /// Adds an association, or a new version of one; see `Store.associate`.
-    #[pyo3(signature = (source, target, r#type=OwnedType::Number(0), *, confidence=None, weight=None, properties=None, create_missing=false))]
+    #[pyo3(signature = (source, target, r#type=OwnedType::Number(0), *, confidence=None, weight=None, properties=None, valid_for=None, create_missing=false))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn associate(
         &self,
@@ -87,20 +84,20 @@ impl Batch {
         confidence: Option<f32>,
         weight: Option<f32>,
         properties: Option<&Bound<'_, PyAny>>,
+        valid_for: Option<f64>,
         create_missing: bool,
     ) -> PyResult<()> {
-        let properties = inputs::json(properties)?;
-        let associate = Associate {
-            source: source.as_id(),
-            target: target.as_id(),
-            kind: r#type.as_type(),
+        let associate = AssociateArguments {
+            source,
+            target,
+            kind: r#type,
             confidence,
             weight,
-            properties: properties.as_deref(),
+            properties,
+            valid_for,
             create_missing,
-            ..Associate::default()
         };
-        self.add(py, |batch| batch.associate(&associate))
+        associate.with(py, |associate| self.add(py, |batch| batch.associate(associate)))
     }
 
     /// Adds a change of a concept's strength or confidence.

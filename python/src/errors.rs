@@ -122,6 +122,7 @@ fn class_of_read(error: &ReadError) -> &'static str {
         ReadError::Damaged { .. } => "DamagedError",
         ReadError::WrongDimension { .. } => "DimensionMismatchError",
         ReadError::Timeout { .. } => "WaitTimeoutError",
+        ReadError::StoppedEarly { .. } => "StoppedEarlyError",
         ReadError::InvalidId(_)
         | ReadError::NoId
         | ReadError::NoWords

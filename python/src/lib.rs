@@ -7,6 +7,8 @@
 mod batch;
 mod errors;
 mod inputs;
+mod opened;
+mod readable;
 mod reading;
 mod results;
 mod snapshot;
@@ -19,7 +21,11 @@ mod _native {
     #[pymodule_export]
     use crate::batch::Batch;
     #[pymodule_export]
-    use crate::results::{Change, Concept, Hit, Neighbor, Path, Version};
+    use crate::readable::Readable;
+    #[pymodule_export]
+    use crate::results::{
+        Association, Change, Concept, Expanded, Expansion, Hit, Neighbor, Path, Version,
+    };
     #[pymodule_export]
     use crate::snapshot::Snapshot;
     #[pymodule_export]

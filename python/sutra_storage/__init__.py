@@ -33,6 +33,7 @@ from ._errors import (
     NoWriterError,
     NotAllowedError,
     ReadOnlyError,
+    StoppedEarlyError,
     StorageFullError,
     StoreNotFoundError,
     UnansweredError,
@@ -40,7 +41,19 @@ from ._errors import (
     WaitTimeoutError,
     WrittenElsewhereError,
 )
-from ._native import Batch, Change, Concept, Hit, Neighbor, Path, Snapshot, Version
+from ._native import (
+    Association,
+    Batch,
+    Change,
+    Concept,
+    Expanded,
+    Expansion,
+    Hit,
+    Neighbor,
+    Path,
+    Snapshot,
+    Version,
+)
 from ._native import Store as _NativeStore
 from ._concurrent import ConcurrentStorage, StorageClient
 
@@ -50,6 +63,7 @@ except PackageNotFoundError:  # used from a checkout that was not installed
     __version__ = "0"
 
 __all__ = [
+    "Association",
     "Batch",
     "BatchError",
     "Change",
@@ -61,6 +75,8 @@ __all__ = [
     "DamagedError",
     "DimensionMismatchError",
     "Error",
+    "Expanded",
+    "Expansion",
     "Hit",
     "InvalidInputError",
     "NeedsRecoveryError",
@@ -70,6 +86,7 @@ __all__ = [
     "Path",
     "ReadOnlyError",
     "Snapshot",
+    "StoppedEarlyError",
     "StorageClient",
     "StorageFullError",
     "Store",
@@ -94,6 +111,7 @@ def _close_all() -> None:
 
 
 atexit.register(_close_all)
+
 
 def open(
     path: str | os.PathLike[str] | None = None,

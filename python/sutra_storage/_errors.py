@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import TYPE_CHECKING, Sequence
+
+if TYPE_CHECKING:
+    from ._native import Path
 
 __all__ = [
     "BatchError",
@@ -17,6 +20,7 @@ __all__ = [
     "NoWriterError",
     "NotAllowedError",
     "ReadOnlyError",
+    "StoppedEarlyError",
     "StorageFullError",
     "StoreNotFoundError",
     "UnansweredError",
@@ -93,6 +97,15 @@ class UnansweredError(Error, ConnectionError):
 
 class WaitTimeoutError(Error, TimeoutError):
     """What was waited for did not happen in time."""
+
+
+class StoppedEarlyError(Error, TimeoutError):
+    """A search ended before its answer was known, by its timeout or by how much it may look at.
+
+    ``paths`` has those that ``find_paths`` had found: they are the best ones, and there may be more.
+    """
+
+    paths: Sequence[Path] = ()
 
 
 class ClosedError(Error, ValueError):

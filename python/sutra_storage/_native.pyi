@@ -15,7 +15,7 @@ Matrix: TypeAlias = npt.NDArray[Any] | Buffer | Sequence[Vector]
 Direction: TypeAlias = Literal["out", "in", "both"]
 Filter: TypeAlias = str | Mapping[str, str | float | bool | Sequence[str | float | bool]]
 Metadata: TypeAlias = str | Mapping[str, Any]
-Association: TypeAlias = (
+AssociationTuple: TypeAlias = (
     tuple[Id, Id] | tuple[Id, Id, str | int] | tuple[Id, Id, str | int, float]
 )
 
@@ -92,7 +92,56 @@ class Path:
     def types(self) -> list[str]: ...
     @property
     def confidence(self) -> float: ...
+    @property
+    def score(self) -> float: ...
     def __len__(self) -> int: ...
+
+@final
+class Association:
+    @property
+    def source(self) -> Any: ...
+    @property
+    def target(self) -> Any: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def confidence(self) -> float: ...
+    @property
+    def weight(self) -> float: ...
+
+@final
+class Expanded:
+    @property
+    def id(self) -> Any: ...
+    @property
+    def content(self) -> str: ...
+    @property
+    def metadata(self) -> Any: ...
+    @property
+    def concept(self) -> Concept: ...
+    @property
+    def score(self) -> float: ...
+    @property
+    def hops(self) -> int: ...
+    @property
+    def seed(self) -> Any: ...
+    @property
+    def via(self) -> Any: ...
+    @property
+    def type(self) -> str | None: ...
+
+@final
+class Expansion:
+    @property
+    def concepts(self) -> list[Expanded]: ...
+    @property
+    def associations(self) -> list[Association]: ...
+    @property
+    def is_cut(self) -> bool: ...
+    @property
+    def stopped(self) -> str | None: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Expanded]: ...
 
 @final
 class Version:
@@ -130,7 +179,7 @@ class Change:
     @property
     def type(self) -> str | None: ...
 
-class _Reading:
+class Readable:
     def get(self, id: Id) -> Concept | None: ...
     def get_many(self, ids: Iterable[Id]) -> list[Concept | None]: ...
     def contains(self, id: Id) -> bool: ...
@@ -151,8 +200,57 @@ class _Reading:
         max_depth: int = 6,
         *,
         direction: Direction = "out",
+        types: str | Sequence[str] | None = None,
+        min_confidence: float = 0.0,
         filter: Filter | None = None,
+        timeout: float | None = None,
     ) -> Path | None: ...
+    def find_paths(
+        self,
+        start: Id,
+        end: Id,
+        k: int = 3,
+        *,
+        by: Literal["confidence", "weight", "strength"] = "confidence",
+        half_life: float | None = None,
+        direction: Direction = "out",
+        types: str | Sequence[str] | None = None,
+        min_confidence: float = 0.0,
+        filter: Filter | None = None,
+        timeout: float | None = None,
+    ) -> list[Path]: ...
+    def expand(
+        self,
+        seeds: Id | Sequence[Id] | Mapping[Id, float],
+        *,
+        hops: int = 2,
+        limit: int = 100,
+        per_hop: int | None = None,
+        half_life: float | None = None,
+        direction: Direction = "both",
+        types: str | Sequence[str] | None = None,
+        min_confidence: float = 0.0,
+        filter: Filter | None = None,
+        timeout: float | None = None,
+    ) -> Expansion: ...
+    def expand_nearest(
+        self,
+        vector: Vector,
+        k: int = 10,
+        *,
+        ef: int | None = None,
+        exclude: Id | None = None,
+        space: str | None = None,
+        hops: int = 2,
+        limit: int = 100,
+        per_hop: int | None = None,
+        half_life: float | None = None,
+        direction: Direction = "both",
+        types: str | Sequence[str] | None = None,
+        min_confidence: float = 0.0,
+        filter: Filter | None = None,
+        timeout: float | None = None,
+    ) -> Expansion: ...
     @overload
     def nearest(
         self,
@@ -196,7 +294,7 @@ class _Reading:
     def __len__(self) -> int: ...
 
 @final
-class Snapshot(_Reading):
+class Snapshot(Readable):
     @property
     def lsn(self) -> int: ...
     def concept_at(self, ordinal: int) -> Concept | None: ...
@@ -226,6 +324,7 @@ class Batch:
         confidence: float | None = None,
         weight: float | None = None,
         properties: Metadata | None = None,
+        valid_for: float | None = None,
         create_missing: bool = False,
     ) -> None: ...
     def reinforce(
@@ -239,7 +338,7 @@ class Batch:
     def __exit__(self, kind: object, value: object, traceback: object) -> bool: ...
 
 @final
-class Store(_Reading):
+class Store(Readable):
     def __new__(
         cls,
         path: str | os.PathLike[str] | None = None,
@@ -303,7 +402,7 @@ class Store(_Reading):
         create_missing: bool = False,
     ) -> int: ...
     def associate_batch(
-        self, associations: Iterable[Association], *, create_missing: bool = False
+        self, associations: Iterable[AssociationTuple], *, create_missing: bool = False
     ) -> int: ...
     def batch(self) -> Batch: ...
     def reinforce(

@@ -18,7 +18,7 @@ from typing import Any, Callable, ParamSpec, TypeVar
 
 from . import Store as _Store
 from . import open as _open
-from ._native import Change, Concept, Hit, Neighbor, Path, Snapshot, Version
+from ._native import Change, Concept, Expansion, Hit, Neighbor, Path, Snapshot, Version
 
 __all__ = ["Store", "open"]
 
@@ -96,6 +96,18 @@ class Store:
     async def find_path(self, *args: Any, **kwargs: Any) -> Path | None:
         """See ``Store.find_path``."""
         return await _in_thread(self.sync.find_path, *args, **kwargs)
+
+    async def find_paths(self, *args: Any, **kwargs: Any) -> list[Path]:
+        """See ``Store.find_paths``."""
+        return await _in_thread(self.sync.find_paths, *args, **kwargs)
+
+    async def expand(self, *args: Any, **kwargs: Any) -> Expansion:
+        """See ``Store.expand``."""
+        return await _in_thread(self.sync.expand, *args, **kwargs)
+
+    async def expand_nearest(self, *args: Any, **kwargs: Any) -> Expansion:
+        """See ``Store.expand_nearest``."""
+        return await _in_thread(self.sync.expand_nearest, *args, **kwargs)
 
     async def nearest(self, *args: Any, **kwargs: Any) -> Any:
         """See ``Store.nearest``."""

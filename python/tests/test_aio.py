@@ -22,6 +22,10 @@ async def test_what_is_awaited_is_what_the_store_gives(path: Path) -> None:
         assert [n.id for n in await store.neighbors("a")] == ["b"]
         path_found = await store.find_path("a", "b")
         assert path_found is not None and path_found.ids == ["a", "b"]
+        assert [one.ids for one in await store.find_paths("a", "b")] == [["a", "b"]]
+        assert [one.id for one in await store.expand("a")] == ["a", "b"]
+        around = await store.expand_nearest([1.0, 0.0], 1)
+        assert [one.id for one in around] == ["a", "b"]
         with pytest.raises(sutra_storage.UnknownConceptError):
             await store.forget("nobody")
         assert (await store.stats())["concepts"] == 3

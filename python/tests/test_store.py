@@ -150,30 +150,6 @@ def test_neighbors_and_paths(store: Store) -> None:
     assert [n.id for n in store.neighbors("a")] == ["made"]
 
 
-def test_nearest_of_one_vector_and_of_a_matrix(store: Store) -> None:
-    assert store.nearest([1.0, 0.0], 3) == []
-    store.learn("x", "ex", embedding=[1.0, 0.0], kind="letter")
-    store.learn("y", "why", embedding=[0.0, 1.0], kind="letter")
-    store.learn("z", "zed", embedding=[1.0, 1.0], kind="last")
-    hits = store.nearest([1.0, 0.1], k=2)
-    assert [hit.id for hit in hits] == ["x", "z"]
-    assert hits[0].score == pytest.approx(0.995, abs=1e-3) and hits[0].content == "ex"
-    lists = store.nearest(np.eye(2, dtype=np.float32), k=1)
-    assert [[hit.id for hit in hits] for hits in lists] == [["x"], ["y"]]
-    assert [hit.id for hit in store.nearest([1.0, 0.1], 3, filter="kind = letter")] == ["x", "y"]
-    assert [hit.id for hit in store.nearest([1.0, 0.1], 3, filter={"kind": "last"})] == ["z"]
-    assert [hit.id for hit in store.nearest([1.0, 0.0], 1, exclude="x")] == ["z"]
-    ordinals, scores = store.nearest_arrays(np.eye(2, dtype=np.float32), k=2)
-    assert ordinals.shape == scores.shape == (2, 2) and scores.dtype == np.float32
-    found = store.snapshot().concept_at(int(ordinals[1, 0]))
-    assert found is not None and found.id == "y"
-    for wrong in ([1.0], [1.0, 2.0, 3.0]):
-        with pytest.raises(sutra_storage.DimensionMismatchError):
-            store.nearest(wrong)
-        with pytest.raises(ValueError):
-            store.learn("w", "", embedding=wrong)
-
-
 def test_text_search_history_and_changes(store: Store) -> None:
     first = store.learn("wolf", "a wild dog")
     store.learn("wolf", "a wild and hungry dog")

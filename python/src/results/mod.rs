@@ -1,10 +1,16 @@
 //! What reading gives: light objects that keep their snapshot.
 
+mod graph;
+mod log;
+
+pub use graph::{Association, Expanded, Expansion, Neighbor, Path};
+pub use log::{Change, Version};
+
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString};
+use pyo3::types::{PyBytes, PyString};
 use sutra_layout::id::key_to_hex;
 use sutra_store::Held;
-use sutra_store::reader::{self, ConceptId, Direction};
+use sutra_store::reader::{self, ConceptId};
 
 use crate::errors;
 use crate::view;
@@ -17,15 +23,6 @@ pub fn id_object<'py>(py: Python<'py>, id: &ConceptId<'_>) -> Bound<'py, PyAny> 
         ConceptId::Hex(key) | ConceptId::Content(key) => {
             PyString::new(py, &key_to_hex(key)).into_any()
         }
-    }
-}
-
-/// The name of a direction.
-pub fn direction_name(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Out => "out",
-        Direction::In => "in",
-        Direction::Both => "both",
     }
 }
 
@@ -201,148 +198,6 @@ impl Hit {
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         Ok(format!("Hit(id={}, score={})", id_of(py, &self.held)?.repr()?, self.score))
-    }
-}
-
-/// A concept that an association leads to.
-#[pyclass(frozen, module = "sutra_storage")]
-pub struct Neighbor {
-    pub held: Held,
-    pub direction: Direction,
-    /// The association's type, by name.
-    #[pyo3(get)]
-    pub r#type: String,
-    /// The association's confidence, 0 to 1.
-    #[pyo3(get)]
-    pub confidence: f32,
-    /// The association's weight.
-    #[pyo3(get)]
-    pub weight: f32,
-}
-
-#[pymethods]
-impl Neighbor {
-    /// What the concept is called.
-    #[getter]
-    fn id<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        id_of(py, &self.held)
-    }
-
-    /// Its text.
-    #[getter]
-    fn content<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
-        content_of(py, &self.held)
-    }
-
-    /// `"out"` if the association leads from the concept asked about, else `"in"`.
-    #[getter]
-    fn direction(&self) -> &'static str {
-        direction_name(self.direction)
-    }
-
-    /// The concept.
-    #[getter]
-    fn concept(&self) -> Concept {
-        Concept { held: self.held.clone() }
-    }
-
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let id = id_of(py, &self.held)?;
-        Ok(format!(
-            "Neighbor(id={}, type={:?}, direction={:?})",
-            id.repr()?,
-            self.r#type,
-            direction_name(self.direction)
-        ))
-    }
-}
-
-/// A chain of associations from one concept to another.
-#[pyclass(frozen, module = "sutra_storage")]
-pub struct Path {
-    pub nodes: Vec<Held>,
-    /// The associations' types, by name, in order.
-    #[pyo3(get)]
-    pub types: Vec<String>,
-    /// The product of the associations' confidences.
-    #[pyo3(get)]
-    pub confidence: f32,
-}
-
-#[pymethods]
-impl Path {
-    /// What the concepts are called, both ends included.
-    #[getter]
-    fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let ids = self.nodes.iter().map(|held| id_of(py, held)).collect::<PyResult<Vec<_>>>()?;
-        PyList::new(py, ids)
-    }
-
-    /// The concepts, both ends included.
-    #[getter]
-    fn concepts(&self) -> Vec<Concept> {
-        self.nodes.iter().map(|held| Concept { held: held.clone() }).collect()
-    }
-
-    /// How many associations it has.
-    fn __len__(&self) -> usize {
-        self.types.len()
-    }
-
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(format!("Path(ids={})", self.ids(py)?.repr()?))
-    }
-}
-
-/// One version of a concept, as `history` lists them, newest first.
-#[pyclass(frozen, get_all, module = "sutra_storage")]
-pub struct Version {
-    /// Which version, from 1.
-    pub version: u32,
-    /// The log entry that wrote it.
-    pub lsn: u64,
-    /// When, in seconds since the Unix epoch.
-    pub updated_at: f64,
-    /// Its text; `None` if this version says that the concept was forgotten.
-    pub content: Option<String>,
-    /// 0 to 1.
-    pub strength: f32,
-    /// 0 to 1.
-    pub confidence: f32,
-    /// Who wrote it.
-    pub author: Option<String>,
-    /// Whether it says that the concept was forgotten.
-    pub is_forgotten: bool,
-}
-
-#[pymethods]
-impl Version {
-    fn __repr__(&self) -> String {
-        format!("Version(version={}, lsn={})", self.version, self.lsn)
-    }
-}
-
-/// Something that was written, as `changes` lists it.
-#[pyclass(frozen, get_all, module = "sutra_storage")]
-pub struct Change {
-    /// The log entry that made it.
-    pub lsn: u64,
-    /// `"learnt"`, `"updated"`, `"forgotten"`, `"associated"`, `"association_updated"` or
-    /// `"disassociated"`.
-    pub kind: &'static str,
-    /// The concept, or where the association starts.
-    pub id: Py<PyAny>,
-    /// Where the association leads; `None` for a concept's change.
-    pub target: Option<Py<PyAny>>,
-    /// The association's type; `None` for a concept's change.
-    pub r#type: Option<String>,
-}
-
-#[pymethods]
-impl Change {
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let id = self.id.bind(py).repr()?;
-        Ok(format!("Change(lsn={}, kind={:?}, id={id})", self.lsn, self.kind))
     }
 }
 
