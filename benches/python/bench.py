@@ -1,10 +1,11 @@
-"""What the Python package costs, beside LMDB's and SQLite's packages and the same store from Rust.
+"""What the Python package costs, beside other packages and the same store from Rust.
 
     cargo build --release -p sutra-store --example figures
-    target/python/bin/python benches/python/bench.py [--concepts 100000] [--folder FOLDER]
+    pip install lmdb usearch hnswlib kuzu
+    target/python/bin/python benches/python/bench.py [--concepts 100000] [--folder FOLDER] [--only PART]
 
 All peers do the same work in one run; compare the ratios. Each figure is the best of five rounds.
-Peers that are not installed (``pip install lmdb``) are left out, and said so.
+Peers that are not installed are left out, and said so.
 """
 
 from __future__ import annotations
@@ -32,6 +33,12 @@ BULK_ROUNDS = 5
 #: So few that the search itself takes next to nothing, and what Python adds is seen.
 VECTORS = 10
 BATCH = 10_000
+#: So many that every index has something to do.
+INDEXED = 20_000
+QUERIES = 500
+#: More gets than that tell nothing more.
+GETS_MAX = 200_000
+PARTS = ("gets", "searches", "bulk", "indexes", "processes")
 DIMENSION = 384
 
 
@@ -126,6 +133,31 @@ def gets(store: sutra_storage.Store, folder: Path, ids: Sequence[str], rust: flo
     of_peer = best(of_sqlite, len(ids))
     row("get, sqlite3", f"{of_peer:.0f} ns", f"{of_peer / touched:.1f} x ours with content")
     connection.close()
+    gets_of_kuzu(folder, ids[:20_000], touched)
+
+
+def gets_of_kuzu(folder: Path, ids: Sequence[str], ours: float) -> None:
+    try:
+        import kuzu
+    except ImportError:
+        row("get, kuzu", "not installed")
+        return
+    listed = folder / "kuzu.csv"
+    listed.write_text("".join(f"{one},{'x' * 146}\n" for one in ids))
+    connection = kuzu.Connection(kuzu.Database(str(folder / "kuzu")))
+    connection.execute("CREATE NODE TABLE Concept(id STRING PRIMARY KEY, content STRING)")
+    connection.execute(f"COPY Concept FROM '{listed}'")
+    statement = connection.prepare("MATCH (c:Concept) WHERE c.id = $id RETURN c.content")
+    asked = ids[:500]
+
+    def of_kuzu() -> None:
+        for one in asked:
+            answer = connection.execute(statement, {"id": one})
+            assert not isinstance(answer, list) and answer.has_next()
+            answer.get_next()
+
+    of_peer = best(of_kuzu, len(asked))
+    row("get, kuzu", f"{of_peer:,.0f} ns", f"{of_peer / ours:.0f} x ours with content")
 
 
 def searches(store: sutra_storage.Store, rust: float) -> None:
@@ -197,6 +229,77 @@ def bulk(folder: Path) -> None:
         row(f"{BATCH:,} of {DIMENSION} floats, {name}", f"{rate:,.0f}/s")
 
 
+def indexes(folder: Path) -> None:
+    """Nearest of one thread in an index of ``INDEXED`` vectors, each at two widths of the walk."""
+    random = np.random.default_rng(2)
+    # What lies in clusters, as embeddings do: else every index is as slow as the dimension makes it.
+    centres = random.standard_normal((200, DIMENSION), dtype=np.float32)
+    noise = random.standard_normal((INDEXED + QUERIES, DIMENSION), dtype=np.float32)
+    everything = centres[random.integers(0, 200, INDEXED + QUERIES)] + 0.8 * noise
+    everything /= np.linalg.norm(everything, axis=1, keepdims=True)
+    vectors, queries = everything[:INDEXED], np.ascontiguousarray(everything[INDEXED:])
+    true = np.argsort(-(queries @ vectors.T), axis=1)[:, :10]
+
+    def measured(name: str, built: float, search: Callable[[np.ndarray], np.ndarray]) -> None:
+        found = search(queries)
+        hits = sum(len(set(a) & set(b)) for a, b in zip(found.tolist(), true.tolist()))
+        together = best(lambda: search(queries), QUERIES)
+
+        def apart() -> None:
+            for query in queries:
+                search(query)
+
+        one = best(apart, QUERIES)
+        row(
+            name,
+            f"{one / 1e3:.1f} µs",
+            f"{together / 1e3:.1f} µs in a matrix, recall {hits / true.size:.3f}, built in {built:.1f} s",
+        )
+
+    with sutra_storage.open(folder / "indexed") as store:
+        started_at = time.perf_counter()
+        store.learn_batch([str(n) for n in range(INDEXED)], embeddings=vectors)
+        while store.stats()["indexed_vectors"] < INDEXED:
+            store.wait_for_update(0.05)
+        built = time.perf_counter() - started_at
+        for ef in (24, 64):
+            search = lambda query: store.nearest_arrays(query, 10, ef=ef)[0]  # noqa: E731
+            measured(f"nearest_arrays, {INDEXED:,}, ef {ef}", built, search)
+    try:
+        import hnswlib
+    except ImportError:
+        row("hnswlib", "not installed")
+    else:
+        graph = hnswlib.Index(space="cosine", dim=DIMENSION)
+        graph.init_index(INDEXED, M=16, ef_construction=200)
+        started_at = time.perf_counter()
+        graph.add_items(vectors, num_threads=1)
+        built = time.perf_counter() - started_at
+        for ef in (24, 64):
+            graph.set_ef(ef)
+            measured(
+                f"hnswlib, ef {ef}", built, lambda query: graph.knn_query(query, 10, num_threads=1)[0]
+            )
+    try:
+        from usearch.index import Index
+    except ImportError:
+        row("usearch", "not installed")
+    else:
+        for ef in (24, 64):
+            index = Index(
+                ndim=DIMENSION, metric="cos", dtype="f32", connectivity=16, expansion_add=200,
+                expansion_search=ef,
+            )
+            started_at = time.perf_counter()
+            index.add(np.arange(INDEXED), vectors, threads=1)
+            built = time.perf_counter() - started_at
+            measured(
+                f"usearch, ef {ef}",
+                built,
+                lambda query: np.asarray(index.search(query, 10, threads=1).keys),
+            )
+
+
 def processes(path: Path) -> None:
     opened = in_process(
         "import sys, time, sutra_storage\n"
@@ -253,18 +356,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--concepts", type=int, default=100_000)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--only", choices=PARTS, action="append")
     arguments = parser.parse_args()
     count: int = arguments.concepts
     if count % STRIDE == 0:
         parser.error(f"--concepts must not be a multiple of {STRIDE}")
     folder = Path(tempfile.mkdtemp(dir=arguments.folder))
     try:
-        run(count, folder)
+        run(count, folder, arguments.only or PARTS)
     finally:
         shutil.rmtree(folder)
 
 
-def run(count: int, folder: Path) -> None:
+def run(count: int, folder: Path, parts: Sequence[str]) -> None:
     path, small = folder / "store", folder / "small"
     with sutra_storage.open(path) as store:
         content = "x" * 146
@@ -291,14 +395,21 @@ def run(count: int, folder: Path) -> None:
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
         return float(said[0]), float(said[1])
 
-    get_ns, _ = rust(path, count)
-    with sutra_storage.open(path) as store:
-        gets(store, folder, [f"concept-{n * STRIDE % count}" for n in range(count)], get_ns)
-    _, nearest_ns = rust(small, VECTORS)
-    with sutra_storage.open(small, read_only=True) as store:
-        searches(store, nearest_ns)
-    bulk(folder)
-    processes(path)
+    if "gets" in parts:
+        get_ns, _ = rust(path, count)
+        asked = min(count, GETS_MAX)
+        with sutra_storage.open(path) as store:
+            gets(store, folder, [f"concept-{n * STRIDE % count}" for n in range(asked)], get_ns)
+    if "searches" in parts:
+        _, nearest_ns = rust(small, VECTORS)
+        with sutra_storage.open(small, read_only=True) as store:
+            searches(store, nearest_ns)
+    if "bulk" in parts:
+        bulk(folder)
+    if "indexes" in parts:
+        indexes(folder)
+    if "processes" in parts:
+        processes(path)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,21 @@ pub enum ClientError {
         /// Where its coordinator should listen.
         socket: PathBuf,
     },
+    /// Nobody listens at that address.
+    #[error("nobody listens at {address}; start `sutra serve STORE --listen {address}`")]
+    NotListening {
+        /// Where was looked.
+        address: String,
+    },
+    /// An address that is none, or not of this machine's loopback interface.
+    #[error(
+        "{address:?} is no address of the loopback interface; give 127.0.0.1:PORT, [::1]:PORT or \
+         localhost:PORT, for there is no authentication yet: reach another machine through a tunnel"
+    )]
+    NotLoopback {
+        /// What was given.
+        address: String,
+    },
     /// The coordinator is there and does not answer.
     #[error(
         "the coordinator{} at {} has not answered for {:.1} s; it may be stopped or its disk may hang",

@@ -18,6 +18,7 @@
 
 pub mod protocol;
 pub mod socket;
+pub mod tcp;
 
 mod batch;
 mod client;
@@ -30,7 +31,11 @@ pub use error::ClientError;
 pub use protocol::associate::{Associate, TypeRef};
 pub use protocol::code::{ErrorCode, OperationError, Refusal};
 pub use protocol::compact::{Compacted, Horizon, PURGES_MAX};
+pub use protocol::found::{
+    Found, FoundConcept, FoundHit, FoundId, FoundNeighbor, FoundPath, FoundStats,
+};
 pub use protocol::learn::Learn;
+pub use protocol::read::{Query, Way};
 pub use protocol::settings::{MakeSpace, TimeToLive};
 pub use protocol::stats::WriterStats;
 pub use protocol::upkeep::{Disassociate, Forget, Reinforce, Touch};

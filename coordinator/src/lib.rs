@@ -46,4 +46,4 @@ pub use options::{Options, SyncMode};
 #[cfg(feature = "planted-bugs")]
 pub use plant::{PLANTED, Plant};
 pub use recovery::State;
-pub use server::run;
+pub use server::{Allowed, run};

@@ -75,6 +75,8 @@ fn class_of(error: &StoreError) -> &'static str {
         | StoreError::NoPath => "InvalidInputError",
         StoreError::CoordinatorStalled { .. } => "CoordinatorStalledError",
         StoreError::NoWriter { .. } | StoreError::NotRunning(_) => "NoWriterError",
+        StoreError::Client(ClientError::NotListening { .. }) => "NoWriterError",
+        StoreError::Client(ClientError::NotLoopback { .. }) => "InvalidInputError",
         StoreError::NotAllowed { .. } => "NotAllowedError",
         StoreError::WrittenElsewhere { .. } => "WrittenElsewhereError",
         StoreError::ReadOnly { .. } | StoreError::NotWritable { .. } => "ReadOnlyError",
@@ -94,6 +96,7 @@ fn class_of_code(code: ErrorCode) -> &'static str {
         ErrorCode::DimensionMismatch => "DimensionMismatchError",
         ErrorCode::StorageFull | ErrorCode::LimitReached => "StorageFullError",
         ErrorCode::Conflict => "ConflictError",
+        ErrorCode::StoppedEarly => "StoppedEarlyError",
         ErrorCode::ReadOnly => "ReadOnlyError",
         ErrorCode::InvalidVector
         | ErrorCode::TooLarge

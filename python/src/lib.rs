@@ -10,6 +10,7 @@ mod inputs;
 mod opened;
 mod readable;
 mod reading;
+mod remote;
 mod results;
 mod snapshot;
 mod store;
@@ -22,6 +23,8 @@ mod _native {
     use crate::batch::Batch;
     #[pymodule_export]
     use crate::readable::Readable;
+    #[pymodule_export]
+    use crate::remote::Remote;
     #[pymodule_export]
     use crate::results::{
         Association, Change, Concept, Expanded, Expansion, Hit, Neighbor, Path, Version,

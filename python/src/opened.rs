@@ -1,10 +1,10 @@
 //! The handle behind a `Store`: open until it is closed.
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use pyo3::prelude::*;
-use sutra_store::StoreError;
+use sutra_store::{Listening, StoreError};
 
 use crate::errors;
 use crate::reading::Reading;
@@ -14,6 +14,7 @@ pub struct Opened {
     store: RwLock<Option<Arc<sutra_store::Store>>>,
     pub path: PathBuf,
     pub namespace: Arc<str>,
+    listenings: Mutex<Vec<Listening>>,
 }
 
 impl Opened {
@@ -21,6 +22,7 @@ impl Opened {
         Opened {
             path: store.path().to_owned(),
             namespace: namespace.into(),
+            listenings: Mutex::default(),
             store: RwLock::new(Some(Arc::new(store))),
         }
     }
@@ -45,8 +47,14 @@ impl Opened {
         Ok(Reading { snapshot, namespace: Arc::clone(&self.namespace) })
     }
 
+    /// Listens until this is closed.
+    pub fn keep(&self, listening: Listening) {
+        self.listenings.lock().unwrap_or_else(PoisonError::into_inner).push(listening);
+    }
+
     pub fn close(&self, py: Python<'_>) {
         let store = self.store.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.listenings.lock().unwrap_or_else(PoisonError::into_inner).clear();
         py.detach(|| drop(store));
     }
 

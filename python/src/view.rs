@@ -2,7 +2,9 @@
 #![expect(unsafe_code, reason = "the buffer protocol hands out a pointer into the mapping")]
 
 use std::ffi::{c_int, c_void};
+use std::ops::Range;
 
+use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -84,6 +86,24 @@ pub fn embedding<'py>(py: Python<'py>, held: &Held) -> PyResult<Option<Bound<'py
         PyResult::Ok((numpy.getattr("frombuffer")?.unbind(), numpy.getattr("float32")?.unbind()))
     })?;
     from_buffer.bind(py).call1((Bound::new(py, row)?, float32.bind(py))).map(Some)
+}
+
+/// Copies a part of somebody's buffer of float32 that is one behind the other.
+///
+/// # Panics
+/// If the part is not in it, or it is not of that form.
+pub fn copy_of(_: Python<'_>, buffer: &PyBuffer<f32>, part: Range<usize>, copy: &mut Vec<f32>) {
+    assert!(part.start <= part.end && part.end <= buffer.item_count(), "outside of the buffer");
+    assert!(buffer.is_c_contiguous(), "elements with gaps");
+    copy.clear();
+    copy.resize(part.len(), 0.0);
+    // SAFETY: the part lies in the buffer, whose elements are float32 one behind the other; it stays
+    // where it is as long as it is held, and the copy is memory of our own. A thread that writes into
+    // the buffer meanwhile spoils the numbers, as it does those of every copy that Python makes.
+    unsafe {
+        let elements = buffer.buf_ptr().cast::<f32>().cast_const().add(part.start);
+        std::ptr::copy_nonoverlapping(elements, copy.as_mut_ptr(), part.len());
+    }
 }
 
 /// Numbers as a numpy array of its own, of the shape given.

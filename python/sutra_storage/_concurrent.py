@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from ._errors import InvalidInputError, UnknownConceptError
-from ._native import Store
+from ._native import Remote, Store
 
 __all__ = ["ConcurrentStorage", "StorageClient"]
 
@@ -25,7 +25,7 @@ def _association_type(given: int | str) -> str:
 class _Plain:
     """What both classes do with their store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store | Remote) -> None:
         self._store = store
 
     def learn_concept(
@@ -144,20 +144,31 @@ class ConcurrentStorage(_Plain):
 
 
 class StorageClient(_Plain):
-    """The same methods against a coordinator that runs, named by its socket.
+    """The same methods against a coordinator that runs, named by its socket or its TCP address.
 
-    Reading looks into the store beside the socket; writing goes over it. Nothing is hosted here.
+    With a socket, reading looks into the store beside it, and writing goes over it. With
+    ``127.0.0.1:PORT`` of ``sutra serve --listen``, both go over the connection, and nothing of the
+    store has to be within reach. Nothing is hosted here.
     """
 
     def __init__(self, address: str | os.PathLike[str], timeout: float = 30.0) -> None:
+        named = os.fspath(address)
+        path = os.path.abspath(named)
+        if not os.path.exists(path):
+            if _is_tcp(named):
+                super().__init__(Remote(named, timeout))
+                return
+            raise InvalidInputError(
+                f"{named!r} is no socket of a coordinator and no address; give the path of "
+                "coordinator.sock in a store that `sutra serve` serves, or HOST:PORT"
+            )
         from . import open
 
-        path = os.path.abspath(os.fspath(address))
-        if not os.path.exists(path):
-            raise InvalidInputError(
-                f"{os.fspath(address)!r} is no socket of a coordinator; give the path of "
-                "coordinator.sock in a store that `sutra serve` serves"
-            )
         store = path if os.path.isdir(path) else os.path.dirname(path)
         socket = None if os.path.isdir(path) else path
         super().__init__(open(store, mode="server", create=False, socket=socket, timeout=timeout))
+
+
+def _is_tcp(address: str) -> bool:
+    host, colon, port = address.rpartition(":")
+    return bool(host and colon) and "/" not in host and port.isdecimal()

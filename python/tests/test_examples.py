@@ -24,4 +24,4 @@ def test_an_example_tells_its_story(name: str, path: Path) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert len(list(EXAMPLES.glob("*.py"))) >= 3
+    assert len(list(EXAMPLES.glob("*.py"))) >= 5

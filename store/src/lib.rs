@@ -19,18 +19,21 @@
 //! What is absent here: a vocabulary of its own. Reads speak `sutra_reader`'s types and writes
 //! `sutra_client`'s; a program that only reads needs `sutra_reader` alone.
 
+mod bulk;
 mod error;
+mod listen;
 mod options;
 mod read;
 mod site;
 mod store;
 mod write;
 
+pub use bulk::{BatchReceipt, Bulk};
 pub use error::StoreError;
+pub use listen::{ListenOptions, Listening};
 pub use options::{Mode, Options};
 pub use read::{Held, Seen, StoreStats};
 pub use store::Store;
-pub use write::{BatchReceipt, Frames};
 
 pub use sutra_client::{
     Associate, Batch, BatchError, Client, ClientError, Disassociate, ErrorCode, Forget, Learn,

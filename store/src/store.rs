@@ -12,6 +12,7 @@ use sutra_layout::sys::fork::PerProcess;
 use sutra_reader::{OpenError, ReadError, Reader, Snapshot};
 
 use crate::error::StoreError;
+use crate::listen::{ListenOptions, Listening};
 use crate::options::{self, Mode, Options};
 use crate::site::Site;
 
@@ -89,6 +90,24 @@ impl Store {
     /// As of [`Store::open`], in a forked child, whose handle opens for itself.
     pub fn is_host(&self) -> Result<bool, StoreError> {
         Ok(self.inner()?.channel.site.as_ref().is_some_and(|site| site.is_host()))
+    }
+
+    /// Takes clients over TCP too, on an address of the loopback interface (port 0: any that is
+    /// free), until what this returns is dropped: see [`Listening`]. This user and root may connect.
+    ///
+    /// # Errors
+    /// An address that is not of the loopback interface or cannot be had; and those of writing, as
+    /// there must be a coordinator.
+    pub fn listen(&self, address: &str) -> Result<Listening, StoreError> {
+        self.inner()?.channel.connect_once()?;
+        let socket = self.options.socket.clone();
+        Listening::start(&ListenOptions {
+            socket: socket.unwrap_or_else(|| sutra_client::socket::path_in(&self.path)),
+            store: self.path.clone(),
+            address: address.to_owned(),
+            allow_uids: Vec::new(),
+            allow_gids: Vec::new(),
+        })
     }
 
     /// What this process has of the store.
@@ -268,18 +287,25 @@ impl Channel {
         &self,
         act: impl FnOnce(&mut Client) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let spare = self.clients.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut client = match spare {
-            Some(client) => client,
-            None => self.connect()?,
-        };
+        let mut client = self.client()?;
         let done = act(&mut client)?;
+        self.put_back(client);
+        Ok(done)
+    }
+
+    /// A connection that nobody else uses, to be put back after use.
+    pub(crate) fn client(&self) -> Result<Client, StoreError> {
+        let spare = self.clients.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.map_or_else(|| self.connect(), Ok)
+    }
+
+    /// Keeps a connection for the next use, and notes what was acknowledged on it.
+    pub(crate) fn put_back(&self, client: Client) {
         self.acknowledged(client.last_lsn());
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if clients.len() < SPARE_CLIENTS_MAX {
             clients.push(client);
         }
-        Ok(done)
     }
 
     pub(crate) fn connect(&self) -> Result<Client, StoreError> {

@@ -1,80 +1,13 @@
 //! Writing: each call is one frame, and waits for the level that the handle was opened with.
 
 use sutra_client::{
-    Associate, Batch, BatchError, Client, ClientError, Disassociate, Forget, Learn, Level,
-    OperationError, Receipt, Reinforce, Touch, WriterStats,
+    Associate, Batch, BatchError, Client, ClientError, Disassociate, Forget, Learn, Level, Receipt,
+    Reinforce, Touch, WriterStats,
 };
 
+use crate::bulk::{BatchReceipt, Bulk};
 use crate::error::StoreError;
 use crate::store::Store;
-
-/// Frames of a bulk write are closed at about this size: large enough for the log, small enough that
-/// others get their turn.
-const FRAME_SIZE: usize = 1 << 20;
-
-/// What became of operations that were written in bulk.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BatchReceipt {
-    /// The first LSN of what was applied; 0 if there was nothing to do.
-    pub first_lsn: u64,
-    /// The last one.
-    pub last_lsn: u64,
-    /// The operations that were not applied, by their place in the call; the others were.
-    pub errors: Vec<OperationError>,
-}
-
-/// Operations for one bulk write, encoded into as many frames as they take.
-#[derive(Clone, Debug)]
-pub struct Frames {
-    batches: Vec<Batch>,
-    /// The place in the call of each frame's first operation.
-    starts: Vec<u32>,
-    count: u32,
-    empty: Batch,
-}
-
-impl Frames {
-    /// Adds an operation to the last frame, or to a new one if that is full.
-    ///
-    /// # Errors
-    /// If the operation cannot be framed.
-    pub fn add(
-        &mut self,
-        mut add: impl FnMut(&mut Batch) -> Result<(), BatchError>,
-    ) -> Result<(), BatchError> {
-        let is_open = self.batches.last().is_some_and(|batch| batch.size() < FRAME_SIZE);
-        if !is_open {
-            self.begin();
-        }
-        let Some(batch) = self.batches.last_mut() else {
-            unreachable!("a frame was begun");
-        };
-        match add(batch) {
-            Err(BatchError::Full { .. }) if !batch.is_empty() => {
-                self.begin();
-                self.batches.last_mut().map_or(Ok(()), add)?;
-            }
-            added => added?,
-        }
-        self.count += 1;
-        Ok(())
-    }
-
-    fn begin(&mut self) {
-        self.batches.push(self.empty.clone());
-        self.starts.push(self.count);
-    }
-
-    /// How many operations there are.
-    pub fn len(&self) -> usize {
-        self.count as usize
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-}
 
 impl Store {
     /// An empty batch in the handle's namespace.
@@ -165,11 +98,11 @@ impl Store {
         &self,
         learns: impl IntoIterator<Item = Learn<'a>>,
     ) -> Result<BatchReceipt, StoreError> {
-        let mut frames = self.frames();
+        let mut bulk = self.bulk()?;
         for learn in learns {
-            frames.add(|batch| batch.learn(&learn))?;
+            bulk.add(|batch| batch.learn(&learn))?;
         }
-        self.write_frames(&frames)
+        bulk.finish()
     }
 
     /// Makes many associations, likewise.
@@ -180,47 +113,19 @@ impl Store {
         &self,
         associations: impl IntoIterator<Item = Associate<'a>>,
     ) -> Result<BatchReceipt, StoreError> {
-        let mut frames = self.frames();
+        let mut bulk = self.bulk()?;
         for associate in associations {
-            frames.add(|batch| batch.associate(&associate))?;
+            bulk.add(|batch| batch.associate(&associate))?;
         }
-        self.write_frames(&frames)
+        bulk.finish()
     }
 
-    /// An empty collection for one bulk write in the handle's namespace.
-    pub fn frames(&self) -> Frames {
-        Frames { batches: Vec::new(), starts: Vec::new(), count: 0, empty: self.batch() }
-    }
-
-    /// Writes all frames, without waiting for one before the next is sent.
+    /// The beginning of one bulk write in the handle's namespace.
     ///
     /// # Errors
-    /// As of [`Store::learn_batch`].
-    pub fn write_frames(&self, frames: &Frames) -> Result<BatchReceipt, StoreError> {
-        let level = self.options.level;
-        self.inner()?.channel.with_client(|client| {
-            let mut ids = Vec::with_capacity(frames.batches.len());
-            for batch in &frames.batches {
-                ids.push(client.submit(batch, level)?);
-            }
-            let mut done = BatchReceipt::default();
-            for receipt in client.drain()? {
-                let frame = ids.binary_search(&receipt.request_id).ok();
-                let start = frame.map_or(0, |frame| frames.starts[frame]);
-                let at_call = |error: OperationError| OperationError {
-                    index: start.saturating_add(error.index),
-                    ..error
-                };
-                done.errors.extend(receipt.errors.into_iter().map(at_call));
-                done.first_lsn = match done.first_lsn {
-                    0 => receipt.first_lsn,
-                    first => first.min(receipt.first_lsn),
-                };
-                done.last_lsn = done.last_lsn.max(receipt.last_lsn);
-            }
-            done.errors.sort_by_key(|error| error.index);
-            Ok(done)
-        })
+    /// As of [`Store::open`], in a forked child, whose handle opens for itself.
+    pub fn bulk(&self) -> Result<Bulk<'_>, StoreError> {
+        Ok(Bulk::new(&self.inner()?.channel, self.batch(), self.options.level))
     }
 
     /// A connection of the caller's own, to have many frames in flight. What is acknowledged on it

@@ -1,7 +1,8 @@
 //! A connection without the client: whatever bytes a story wants to send.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -30,9 +31,22 @@ impl Session {
         Session { stream }
     }
 
+    /// Connects over TCP, and says nothing.
+    pub fn connect_tcp(address: SocketAddr) -> Session {
+        let stream = TcpStream::connect(address).expect("somebody listens");
+        stream.set_read_timeout(Some(READ_TIMEOUT)).expect("a timeout can be set");
+        // What is done with it here is done with any stream socket.
+        Session { stream: OwnedFd::from(stream).into() }
+    }
+
     /// Connects and says hello.
     pub fn greeted(store: &Path, client_id: [u8; 16]) -> Session {
-        let mut session = Session::connect(store);
+        Session::connect(store).and_greet(client_id)
+    }
+
+    /// Says hello.
+    pub fn and_greet(self, client_id: [u8; 16]) -> Session {
+        let mut session = self;
         session.send(&hello(client_id));
         match session.reply() {
             Some((_, Reply::Hello(_))) => session,

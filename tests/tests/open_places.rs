@@ -137,6 +137,33 @@ fn a_copy_of_a_store_in_use_is_a_store_of_its_own() {
 }
 
 #[test]
+fn a_copy_made_during_writes_is_the_store_as_of_some_moment() {
+    let root = tempfile::tempdir().unwrap();
+    let store = root.path().join("store");
+    let mut writer = open(&root, &store, "writer");
+    writer.write_on("w");
+    for turn in 0..5 {
+        // So much is acknowledged before the copy begins, and has to be in it.
+        let before = (0..40).map(|_| writer.0.line()).last().unwrap();
+        let (key, _) = before.split_once(' ').unwrap();
+        let count: usize = key.strip_prefix("w-").unwrap().parse::<usize>().unwrap() + 1;
+        let copy = root.path().join(format!("copy-{turn}"));
+        assert!(Command::new("cp").arg("-r").arg(&store).arg(&copy).status().unwrap().success());
+        let mut copied = open(&root, &copy, &format!("copied-{turn}"));
+        for number in 0..count {
+            let key = format!("w-{number}");
+            assert_eq!(copied.ask(&format!("get {key}")), format!("{key} 1"), "copy {turn}");
+        }
+        copied.learn("own");
+        assert_eq!(copied.ask("close"), "closed");
+        let snapshot = sutra_reader::Reader::open(&copy).unwrap().snapshot().unwrap();
+        // Nothing is missing between what it has.
+        let numbers = snapshot.concept_count() as usize - 1;
+        assert!((0..numbers).all(|n| snapshot.contains(format!("w-{n}").as_str()).unwrap()));
+    }
+}
+
+#[test]
 fn four_agents_and_a_bulk_importer_share_a_store() {
     const BULK: usize = 20_000;
     let root = tempfile::tempdir().unwrap();

@@ -2,7 +2,9 @@
 
 use std::io::{IsTerminal, stderr};
 
+use sutra_coordinator::Options;
 use sutra_coordinator::args::ServeArgs as CoordinatorArgs;
+use sutra_store::{ClientError, ListenOptions, Listening, StoreError};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -19,10 +21,17 @@ use crate::exit::{Exit, Failure, Outcome};
 Examples:
   sutra serve knowledge
   sutra serve knowledge --vector-dim 384 --metric cosine
+  sutra serve knowledge --listen 127.0.0.1:50051
   sutra serve /dev/shm/scratch --sync off --reconcile-ms 1")]
 pub struct ServeArgs {
     #[command(flatten)]
     coordinator: CoordinatorArgs,
+    /// Also listen there by TCP, on the loopback interface, e.g. 127.0.0.1:50051
+    ///
+    /// For programs that cannot map the store's file: they write and read over the connection. Only
+    /// this user, root, and whoever --allow-uid and --allow-gid name may connect.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
 }
 
 /// Runs the command.
@@ -30,8 +39,23 @@ pub fn run(args: ServeArgs) -> Outcome {
     let mut options = args.coordinator.into_options().map_err(Failure::usage)?;
     options.program = "sutra serve".to_owned();
     log_to_stderr();
+    let _listening = args.listen.map(|address| listen(&options, address)).transpose()?;
     sutra_coordinator::run(options).map_err(Failure::store)?;
     Ok(Exit::Done)
+}
+
+fn listen(options: &Options, address: String) -> Result<Listening, Failure> {
+    let listening = Listening::start(&ListenOptions {
+        store: options.store.clone(),
+        socket: options.socket_path(),
+        address,
+        allow_uids: options.allow_uids.clone(),
+        allow_gids: options.allow_gids.clone(),
+    });
+    listening.map_err(|error| match error {
+        StoreError::Client(ClientError::NotLoopback { .. }) => Failure::usage(error),
+        error => Failure::store(error),
+    })
 }
 
 /// What the coordinator logs; RUST_LOG chooses, and without it everything from `info` up is shown.

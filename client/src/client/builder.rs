@@ -1,6 +1,7 @@
 //! How a client is to connect.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use super::Client;
 use super::dial::Dial;
 use crate::error::ClientError;
 use crate::socket;
+use crate::tcp;
 
 /// How long a coordinator may be away or silent unless told otherwise.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -96,6 +98,14 @@ impl ClientBuilder {
     pub fn dialer(mut self, dialer: Arc<dyn Dial>) -> ClientBuilder {
         self.dialer = Some(dialer);
         self
+    }
+
+    /// Where to connect by TCP; `None`: by the socket at a path.
+    pub(super) fn address(&self) -> Result<Option<SocketAddr>, ClientError> {
+        match tcp::is_address(&self.store) {
+            true => tcp::loopback(&self.store.to_string_lossy()).map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Connects. If nobody listens, that is an error at once.

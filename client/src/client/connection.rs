@@ -1,11 +1,14 @@
 //! One connection: frames out without ever being stuck, replies in.
 
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::sockopt::socket_peercred;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use sutra_layout::limits::FRAME_SIZE_MAX;
 use sutra_layout::sys::fork::Kept;
@@ -46,24 +49,42 @@ impl Patience {
     }
 }
 
+/// What the frames go over.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Unix(Kept<UnixStream>),
+    Tcp(Kept<TcpStream>),
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Stream::Unix(stream) => stream.as_fd(),
+            Stream::Tcp(stream) => stream.as_fd(),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: Kept<UnixStream>,
+    stream: Stream,
     inbox: Inbox,
     /// The other end may have a part of a frame: what were sent now would be read as its rest.
     send_failed: bool,
 }
 
 impl Connection {
-    pub fn new(stream: Kept<UnixStream>) -> Connection {
+    pub fn new(stream: Stream) -> Connection {
         let inbox = Inbox::new(FRAME_SIZE_MAX as u32);
         Connection { stream, inbox, send_failed: false }
     }
 
-    /// The process at the other end, as the system says; `None` if it is of another pid namespace.
+    /// The process at the other end, as the system says; `None` if it is of another pid namespace,
+    /// or at the other end of a TCP connection.
     pub fn peer_pid(&self) -> Option<u32> {
-        let pid = socket_peercred(&*self.stream).ok()?.pid.as_raw_nonzero();
-        u32::try_from(pid.get()).ok()
+        // By nix: rustix holds a pid in a type that has no 0, which is what the system says then.
+        let credentials = getsockopt(&self.stream, PeerCredentials).ok()?;
+        u32::try_from(credentials.pid()).ok().filter(|pid| *pid != 0)
     }
 
     /// Sends all of `frame`. While the socket takes no more, replies are read into the inbox: a
@@ -83,7 +104,7 @@ impl Connection {
         let mut patience = Patience::new(limit);
         let mut rest = frame;
         while !rest.is_empty() {
-            match send(&*self.stream, rest, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            match send(&self.stream, rest, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
                 Ok(size) => {
                     rest = &rest[size..];
                     patience.something_moved();
@@ -119,7 +140,7 @@ impl Connection {
     /// Reads once what has come, without waiting; whether anything had.
     fn fill(&mut self) -> Result<bool, Broken> {
         let room = self.inbox.room();
-        match recv(&*self.stream, room, RecvFlags::DONTWAIT) {
+        match recv(&self.stream, room, RecvFlags::DONTWAIT) {
             Ok((0, _)) => Err(Broken::Lost),
             Ok((size, _)) => {
                 self.inbox.filled(size);
@@ -132,7 +153,7 @@ impl Connection {
 
     fn poll(&self, events: PollFlags, patience: &Patience) -> Result<(), Broken> {
         let timeout = Timespec::try_from(patience.left()?).ok();
-        match poll(&mut [PollFd::new(&*self.stream, events)], timeout.as_ref()) {
+        match poll(&mut [PollFd::new(&self.stream, events)], timeout.as_ref()) {
             // A timeout is noticed by the next call of `left`.
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(_) => Err(Broken::Lost),

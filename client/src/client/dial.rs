@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use sutra_layout::sys::fork::Kept;
 
-use super::connection::{Broken, Connection};
+use super::connection::{Broken, Connection, Stream};
 use super::link::{Link, disconnected, is_passing};
 use crate::error::ClientError;
 use crate::protocol::{ErrorCode, Hello, HelloReply, PROTOCOL_VERSION, ProtocolError, Reply};
 use crate::socket;
+use crate::tcp;
 
 /// Pauses between attempts to connect: doubling from the first to the last.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
@@ -51,7 +52,9 @@ impl Link {
     fn may_pass(&self, error: &ClientError) -> bool {
         match error {
             // At first it is an answer; later a coordinator is expected to come back.
-            ClientError::NotRunning { .. } => self.hello.is_some() || self.options.dialer.is_some(),
+            ClientError::NotRunning { .. } | ClientError::NotListening { .. } => {
+                self.hello.is_some() || self.options.dialer.is_some()
+            }
             ClientError::Disconnected { code: ErrorCode::LimitReached, .. } => self.hello.is_some(),
             ClientError::Disconnected { code, .. } => is_passing(*code),
             ClientError::Lost { .. } => true,
@@ -60,9 +63,13 @@ impl Link {
     }
 
     fn connect(&mut self) -> Result<(), ClientError> {
-        let dialed = match &self.options.dialer {
-            Some(dialer) => dialer.dial(self.patience),
-            None => socket::connect_within(&self.options.socket, self.patience).map(Kept::new),
+        let dialed = match (&self.options.dialer, self.options.address()?) {
+            (Some(dialer), _) => dialer.dial(self.patience).map(Stream::Unix),
+            (None, Some(address)) => tcp::connect(address, self.patience).map(Stream::Tcp),
+            (None, None) => {
+                let connected = socket::connect_within(&self.options.socket, self.patience);
+                connected.map(|stream| Stream::Unix(Kept::new(stream)))
+            }
         };
         let mut connection = Connection::new(dialed.map_err(|error| self.connect_error(error))?);
         self.peer_pid = connection.peer_pid();
@@ -112,6 +119,9 @@ impl Link {
     fn connect_error(&self, source: io::Error) -> ClientError {
         let (store, socket) = (self.options.store.clone(), self.options.socket.clone());
         match source.kind() {
+            io::ErrorKind::ConnectionRefused if tcp::is_address(&store) => {
+                ClientError::NotListening { address: store.display().to_string() }
+            }
             io::ErrorKind::NotFound if !store.exists() => ClientError::NoStore { store },
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
                 ClientError::NotRunning { store, socket }

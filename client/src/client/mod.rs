@@ -9,6 +9,7 @@ mod connection;
 mod dial;
 mod flight;
 mod link;
+mod read;
 
 use std::path::Path;
 use std::time::Duration;
@@ -41,7 +42,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to the coordinator of the store in that directory.
+    /// Connects to the coordinator of the store in that directory, or to one that listens on the
+    /// loopback interface: `127.0.0.1:PORT`, `[::1]:PORT` or `localhost:PORT`. A relative directory
+    /// of such a name is written `./127.0.0.1:PORT`.
     pub fn connect(store: impl AsRef<Path>) -> Result<Client, ClientError> {
         Client::builder(store).connect()
     }
@@ -288,6 +291,7 @@ fn unexpected_kind(reply: &Reply) -> ProtocolError {
         Reply::Stats(_) => FrameKind::StatsReply,
         Reply::Stop => FrameKind::StopReply,
         Reply::Compact(_) => FrameKind::CompactReply,
+        Reply::Found(_) => FrameKind::FoundReply,
         Reply::Error(_) => FrameKind::Error,
     };
     ProtocolError::UnexpectedKind { kind: kind as u8 }

@@ -79,11 +79,14 @@ pub enum ErrorCode {
     /// A hello, a frame or the taking of answers that took too long.
     #[error("the connection was too slow; connect again")]
     TooSlow = 23,
+    /// A question whose answer was not known in time, or needs a look at too much.
+    #[error("the search stopped early; give it more time, or ask for less")]
+    StoppedEarly = 24,
 }
 
 impl ErrorCode {
     /// Every code, by number from 1.
-    pub const ALL: [ErrorCode; 23] = [
+    pub const ALL: [ErrorCode; 24] = [
         ErrorCode::UnknownConcept,
         ErrorCode::DimensionMismatch,
         ErrorCode::InvalidVector,
@@ -107,6 +110,7 @@ impl ErrorCode {
         ErrorCode::Exists,
         ErrorCode::NotAllowed,
         ErrorCode::TooSlow,
+        ErrorCode::StoppedEarly,
     ];
 
     /// The number that crosses the socket.

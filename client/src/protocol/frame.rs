@@ -31,6 +31,8 @@ pub enum FrameKind {
     Stop = 6,
     /// Make the next generation of the file.
     Compact = 7,
+    /// Answer a question about what is stored.
+    Read = 9,
     /// Answers [`FrameKind::Hello`].
     HelloReply = 129,
     /// Answers [`FrameKind::Write`].
@@ -45,13 +47,15 @@ pub enum FrameKind {
     StopReply = 134,
     /// Answers [`FrameKind::Compact`].
     CompactReply = 135,
+    /// Answers [`FrameKind::Read`].
+    FoundReply = 137,
     /// Says why the connection ends.
     Error = 255,
 }
 
 impl FrameKind {
     /// Every kind.
-    pub const ALL: [FrameKind; 15] = [
+    pub const ALL: [FrameKind; 17] = [
         FrameKind::Hello,
         FrameKind::Write,
         FrameKind::Flush,
@@ -59,6 +63,7 @@ impl FrameKind {
         FrameKind::Stats,
         FrameKind::Stop,
         FrameKind::Compact,
+        FrameKind::Read,
         FrameKind::HelloReply,
         FrameKind::WriteReply,
         FrameKind::FlushReply,
@@ -66,6 +71,7 @@ impl FrameKind {
         FrameKind::StatsReply,
         FrameKind::StopReply,
         FrameKind::CompactReply,
+        FrameKind::FoundReply,
         FrameKind::Error,
     ];
 

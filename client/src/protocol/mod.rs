@@ -13,6 +13,7 @@
 //! |    5 | stats, no body  |  133 | [`stats::WriterStats`]   |
 //! |    6 | stop, no body   |  134 | stop, no body            |
 //! |    7 | [`compact::Compact`] |  135 | [`compact::CompactReply`] |
+//! |    9 | [`read::Read`], over `sutra serve --listen` | 137 | [`found::FoundReply`] |
 //! |      |                 |  255 | [`reply::ErrorReply`], after which the coordinator closes |
 //!
 //! Decoding is total and borrowed: it never panics, never reserves memory by a size it has not
@@ -21,11 +22,13 @@
 pub mod associate;
 pub mod code;
 pub mod compact;
+pub mod found;
 pub mod frame;
 pub mod hello;
 pub mod inbox;
 pub mod learn;
 pub mod operation;
+pub mod read;
 pub mod reply;
 pub mod settings;
 pub mod stats;
@@ -36,11 +39,13 @@ pub mod write;
 pub use associate::{Associate, AssociateOp, TypeRef};
 pub use code::{ErrorCode, Fault, OperationError, ProtocolError, Refusal};
 pub use compact::{Compact, CompactReply, Compacted, Horizon};
+pub use found::{Found, FoundReply};
 pub use frame::{FrameHeader, FrameKind, HEADER_SIZE};
 pub use hello::{Hello, HelloReply, PROTOCOL_VERSION};
 pub use inbox::Inbox;
 pub use learn::{Learn, LearnOp};
 pub use operation::{Operation, Operations};
+pub use read::{Query, Read, Way};
 pub use reply::{ErrorReply, Reply, WaitReply, WriteReply, encode_stop_reply};
 pub use settings::{MakeSpace, TimeToLive};
 pub use stats::WriterStats;

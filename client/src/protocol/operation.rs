@@ -213,7 +213,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn utf8<'a>(bytes: &'a [u8], field: &'static str) -> Result<&'a str, Fault> {
+pub(super) fn utf8<'a>(bytes: &'a [u8], field: &'static str) -> Result<&'a str, Fault> {
     std::str::from_utf8(bytes)
         .map_err(|error| Fault::new(ErrorCode::InvalidText, error.valid_up_to() as u64, field))
 }

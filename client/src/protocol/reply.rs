@@ -23,6 +23,7 @@ use sutra_layout::limits::{FRAME_SIZE_MAX, OPERATIONS_PER_FRAME_MAX};
 
 use super::code::{ErrorCode, OperationError, ProtocolError, Refusal};
 use super::compact::CompactReply;
+use super::found::FoundReply;
 use super::frame::{FrameKind, write_frame};
 use super::hello::HelloReply;
 use super::stats::WriterStats;
@@ -219,7 +220,7 @@ impl From<&ProtocolError> for ErrorReply {
 }
 
 /// A frame from a coordinator.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     /// Answers a hello.
     Hello(HelloReply),
@@ -235,6 +236,8 @@ pub enum Reply {
     Stop,
     /// Answers a compact.
     Compact(CompactReply),
+    /// Answers a read.
+    Found(FoundReply),
     /// Says why the connection ends.
     Error(ErrorReply),
 }
@@ -250,6 +253,7 @@ impl Reply {
             FrameKind::StatsReply => WriterStats::decode(body).map(Reply::Stats),
             FrameKind::StopReply => Fields::new(body).end().map(|()| Reply::Stop),
             FrameKind::CompactReply => CompactReply::decode(body).map(Reply::Compact),
+            FrameKind::FoundReply => FoundReply::decode(body).map(Reply::Found),
             FrameKind::Error => ErrorReply::decode(body).map(Reply::Error),
             other => Err(ProtocolError::UnexpectedKind { kind: other as u8 }),
         }

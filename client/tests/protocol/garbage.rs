@@ -4,7 +4,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use sutra_client::Level;
 use sutra_client::protocol::frame::HEADER_SIZE;
-use sutra_client::protocol::{FrameHeader, FrameKind, Hello, Inbox, Operations, Reply, Request};
+use sutra_client::protocol::{
+    FrameHeader, FrameKind, Hello, Inbox, Operations, Read, Reply, Request,
+};
 use sutra_layout::limits::FRAME_SIZE_MAX;
 
 use crate::generate::{batch_of, encode_reply, operation, reply};
@@ -18,6 +20,7 @@ fn decode_as_everything(body: &[u8]) {
         }
         let _ = Reply::decode(kind, body);
     }
+    let _ = Read::decode(body);
 }
 
 fn decode_stream(bytes: &[u8]) {

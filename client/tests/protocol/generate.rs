@@ -4,10 +4,13 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use sutra_client::protocol::{
-    CompactReply, Compacted, ErrorCode, ErrorReply, HelloReply, Refusal, Reply, WaitReply,
-    WriteReply, WriterStats,
+    CompactReply, Compacted, ErrorCode, ErrorReply, FoundReply, HelloReply, Refusal, Reply,
+    WaitReply, WriteReply, WriterStats,
 };
-use sutra_client::{Associate, Batch, Learn, Level, OperationError, TypeRef};
+use sutra_client::{
+    Associate, Batch, Found, FoundConcept, FoundHit, FoundId, FoundNeighbor, FoundPath, FoundStats,
+    Learn, Level, OperationError, TypeRef, Way,
+};
 use sutra_layout::id::Id;
 
 /// An id that owns its text.
@@ -259,6 +262,68 @@ fn stats() -> impl Strategy<Value = WriterStats> {
     })
 }
 
+fn found_id() -> impl Strategy<Value = FoundId> {
+    prop_oneof![
+        "\\PC{1,20}".prop_map(FoundId::Text),
+        any::<[u8; 16]>().prop_map(FoundId::Hex),
+        any::<[u8; 16]>().prop_map(FoundId::Raw),
+    ]
+}
+
+fn found_concept() -> impl Strategy<Value = FoundConcept> {
+    let text = (".{0,40}", of(".{0,20}"), vec(-2.0f32..2.0, 0..9));
+    (found_id(), text, any::<[u64; 3]>(), any::<u32>(), 0.0f32..1.0).prop_map(
+        |(id, (content, metadata, embedding), times, version, strength)| FoundConcept {
+            id,
+            content,
+            metadata,
+            strength,
+            confidence: strength / 2.0,
+            created_at: times[0],
+            updated_at: times[1],
+            lsn: times[2],
+            version,
+            embedding,
+        },
+    )
+}
+
+fn found() -> impl Strategy<Value = Found> {
+    let way = prop_oneof![Just(Way::Out), Just(Way::In)];
+    let neighbor = (found_id(), way, ".{0,9}", 0.0f32..1.0)
+        .prop_map(|(id, way, kind, confidence)| FoundNeighbor { id, way, kind, confidence });
+    let path = (vec((found_id(), ".{0,9}"), 1..6), 0.0f32..1.0).prop_map(|(steps, confidence)| {
+        let (ids, kinds): (Vec<_>, Vec<_>) = steps.into_iter().unzip();
+        FoundPath { kinds: kinds[1..].to_vec(), ids, confidence }
+    });
+    let hits = || {
+        let hit = (found_id(), -1.0f32..1.0).prop_map(|(id, score)| FoundHit { id, score });
+        vec(hit, 0..6)
+    };
+    prop_oneof![
+        of(found_concept()).prop_map(Found::Get),
+        any::<bool>().prop_map(Found::Contains),
+        vec(neighbor, 0..6).prop_map(Found::Neighbors),
+        of(path).prop_map(Found::Path),
+        hits().prop_map(Found::Nearest),
+        hits().prop_map(Found::Search),
+        any::<[u64; 5]>().prop_map(|n| {
+            let [concepts, edges, vectors, indexed_vectors, file_size] = n;
+            Found::Stats(FoundStats { concepts, edges, vectors, indexed_vectors, file_size })
+        }),
+    ]
+}
+
+fn found_reply() -> impl Strategy<Value = FoundReply> {
+    let refusal = (code(), any::<u64>(), ".{0,60}").prop_map(|(code, detail, message)| Refusal {
+        code,
+        detail,
+        message,
+    });
+    let outcome = prop_oneof![found().prop_map(Ok), refusal.prop_map(Err)];
+    (any::<u64>(), outcome).prop_map(|(lsn, outcome)| FoundReply { lsn, outcome })
+}
+
 pub fn reply() -> impl Strategy<Value = Reply> {
     prop_oneof![
         hello_reply().prop_map(Reply::Hello),
@@ -272,6 +337,7 @@ pub fn reply() -> impl Strategy<Value = Reply> {
             let compacted = Compacted { took_us: number, ..Compacted::default() };
             Reply::Compact(CompactReply { outcome: done.then_some(compacted).ok_or(refusal) })
         }),
+        found_reply().prop_map(Reply::Found),
         (code(), ".{0,60}").prop_map(|(code, message)| Reply::Error(ErrorReply { code, message })),
     ]
 }
@@ -287,6 +353,7 @@ pub fn encode_reply(reply: &Reply, request_id: u64) -> Vec<u8> {
         Reply::Stats(it) => it.encode(request_id, &mut out),
         Reply::Stop => sutra_client::protocol::encode_stop_reply(request_id, &mut out),
         Reply::Compact(it) => it.encode(request_id, &mut out),
+        Reply::Found(it) => it.encode(request_id, &mut out),
         Reply::Error(it) => it.encode(request_id, &mut out),
     }
     out

@@ -4,4 +4,5 @@ mod allocation;
 mod garbage;
 mod generate;
 mod operations;
+mod reads;
 mod replies;

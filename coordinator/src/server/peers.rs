@@ -62,8 +62,13 @@ impl Allowed {
         })
     }
 
+    /// Whether a user is among those named, or the coordinator's own.
+    pub fn names(&self, uid: u32) -> bool {
+        self.uids.contains(&uid)
+    }
+
     /// Whether a peer is served.
-    pub fn has(&self, peer: Peer) -> bool {
+    pub(super) fn has(&self, peer: Peer) -> bool {
         self.is_everybody || self.uids.contains(&peer.uid) || self.gids.contains(&peer.gid)
     }
 }

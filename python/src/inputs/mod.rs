@@ -6,7 +6,7 @@ mod vectors;
 
 pub use concept::{AssociateArguments, LearnArguments};
 pub use filter::filter;
-pub use vectors::{Rows, rows, vector};
+pub use vectors::{Matrix, rows, vector};
 
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::errors;
+use crate::view;
 
 /// Rows of equal size, one behind the other.
 #[derive(Debug)]
@@ -28,6 +29,51 @@ impl Rows {
     /// Each of them.
     pub fn iter(&self) -> std::slice::Chunks<'_, f32> {
         self.elements.chunks(self.dimension.max(1))
+    }
+}
+
+/// A matrix that is read row by row: where it lies, if that is a buffer of float32 rows one behind
+/// the other, and no second copy of it is made.
+#[derive(Debug)]
+pub enum Matrix {
+    /// Somebody else's, with the elements of a row.
+    Lent(PyBuffer<f32>, usize),
+    /// Converted from another form.
+    Own(Rows),
+}
+
+impl Matrix {
+    /// What was given as one.
+    pub fn of(given: &Bound<'_, PyAny>) -> PyResult<Matrix> {
+        if let Ok(buffer) = PyBuffer::<f32>::get(given)
+            && let [_, dimension] = *buffer.shape()
+            && dimension > 0
+            && buffer.is_c_contiguous()
+        {
+            return Ok(Matrix::Lent(buffer, dimension));
+        }
+        rows(given).map(Matrix::Own)
+    }
+
+    /// How many rows there are.
+    pub fn count(&self) -> usize {
+        match self {
+            Matrix::Lent(buffer, dimension) => buffer.item_count() / dimension,
+            Matrix::Own(rows) => rows.count(),
+        }
+    }
+
+    /// Copies one row.
+    pub fn copy_row(&self, py: Python<'_>, at: usize, row: &mut Vec<f32>) {
+        match self {
+            Matrix::Lent(buffer, dimension) => {
+                view::copy_of(py, buffer, at * dimension..(at + 1) * dimension, row);
+            }
+            Matrix::Own(rows) => {
+                row.clear();
+                row.extend(rows.iter().nth(at).unwrap_or_default());
+            }
+        }
     }
 }
 

@@ -84,7 +84,6 @@ impl Reading {
             limit,
             filter: filter.as_ref(),
             namespaces: Namespaces::One(&self.namespace),
-            ..SearchQuery::default()
         };
         let found = py.detach(|| self.snapshot.search(text, &query));
         let found = found.map_err(|failed| self.raised(py, failed))?;
@@ -102,11 +101,7 @@ impl Reading {
 
     /// The ordinals of all concepts of the namespace that the filter takes.
     pub fn ordinals(&self, py: Python<'_>, filter: Option<&Filter>) -> PyResult<Vec<u32>> {
-        let query = ConceptQuery {
-            filter,
-            namespaces: Namespaces::One(&self.namespace),
-            ..ConceptQuery::default()
-        };
+        let query = ConceptQuery { filter, namespaces: Namespaces::One(&self.namespace) };
         let found: Result<_, ReadError> = py.detach(|| {
             let concepts = self.snapshot.concepts_where(&query);
             concepts.map(|concept| concept.map(|concept| concept.ordinal())).collect()

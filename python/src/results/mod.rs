@@ -7,10 +7,10 @@ pub use graph::{Association, Expanded, Expansion, Neighbor, Path};
 pub use log::{Change, Version};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBytes, PyDict, PyString};
 use sutra_layout::id::key_to_hex;
-use sutra_store::Held;
 use sutra_store::reader::{self, ConceptId};
+use sutra_store::{Held, WriterStats};
 
 use crate::errors;
 use crate::view;
@@ -19,10 +19,16 @@ use crate::view;
 pub fn id_object<'py>(py: Python<'py>, id: &ConceptId<'_>) -> Bound<'py, PyAny> {
     match id {
         ConceptId::Text(text) => PyString::new(py, text).into_any(),
-        ConceptId::Raw(key) => PyBytes::new(py, key).into_any(),
-        ConceptId::Hex(key) | ConceptId::Content(key) => {
-            PyString::new(py, &key_to_hex(key)).into_any()
-        }
+        ConceptId::Raw(key) => key_object(py, key, true),
+        ConceptId::Hex(key) | ConceptId::Content(key) => key_object(py, key, false),
+    }
+}
+
+/// A key as raw bytes, or as hexadecimal digits.
+pub fn key_object<'py>(py: Python<'py>, key: &[u8; 16], is_raw: bool) -> Bound<'py, PyAny> {
+    match is_raw {
+        true => PyBytes::new(py, key).into_any(),
+        false => PyString::new(py, &key_to_hex(key)).into_any(),
     }
 }
 
@@ -44,15 +50,37 @@ fn content_of<'py>(py: Python<'py>, held: &Held) -> PyResult<Bound<'py, PyString
     of(py, held, |concept| Ok(PyString::new(py, concept.content()?)))
 }
 
-/// Metadata as it was given: JSON as what it stands for, other text as `str`.
 fn metadata_of<'py>(py: Python<'py>, held: &Held) -> PyResult<Bound<'py, PyAny>> {
-    let Some(text) = of(py, held, |concept| Ok(concept.metadata()?.map(str::to_owned)))? else {
+    let text = of(py, held, |concept| Ok(concept.metadata()?.map(str::to_owned)))?;
+    json_object(py, text.as_deref())
+}
+
+/// Metadata as it was given: JSON as what it stands for, other text as `str`.
+pub fn json_object<'py>(py: Python<'py>, text: Option<&str>) -> PyResult<Bound<'py, PyAny>> {
+    let Some(text) = text else {
         return Ok(py.None().into_bound(py));
     };
-    match py.import("json")?.call_method1("loads", (&text,)) {
+    match py.import("json")?.call_method1("loads", (text,)) {
         Ok(parsed) => Ok(parsed),
-        Err(_) => Ok(PyString::new(py, &text).into_any()),
+        Err(_) => Ok(PyString::new(py, text).into_any()),
     }
+}
+
+/// Puts a coordinator's figures into a `dict`, by name.
+pub fn put_writer_stats(stats: &WriterStats, all: &Bound<'_, PyDict>) -> PyResult<()> {
+    for (name, figure) in [
+        ("written", stats.written),
+        ("dropped", stats.dropped),
+        ("pending", stats.pending),
+        ("reconciliations", stats.reconciliations),
+        ("written_lsn", stats.written_lsn),
+        ("connections", stats.connections),
+        ("log_size", stats.log_size),
+        ("writer_epoch", stats.writer_epoch),
+    ] {
+        all.set_item(name, figure)?;
+    }
+    Ok(())
 }
 
 /// A concept in one snapshot; what was written later does not change it.

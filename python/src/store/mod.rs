@@ -16,6 +16,7 @@ use crate::inputs;
 use crate::opened::{Opened, done};
 use crate::readable::Readable;
 use crate::reading::Reading;
+use crate::results::put_writer_stats;
 use crate::snapshot::Snapshot;
 
 /// Between looks whether Ctrl-C was pressed.
@@ -171,21 +172,22 @@ impl Store {
         let stats = done(py, || store.stats())?;
         let all = self.opened.reading(py)?.stats(py)?;
         if let Some(writer) = stats.writer {
-            for (name, figure) in [
-                ("written", writer.written),
-                ("dropped", writer.dropped),
-                ("pending", writer.pending),
-                ("reconciliations", writer.reconciliations),
-                ("written_lsn", writer.written_lsn),
-                ("connections", writer.connections),
-                ("log_size", writer.log_size),
-                ("writer_epoch", writer.writer_epoch),
-            ] {
-                all.set_item(name, figure)?;
-            }
+            put_writer_stats(&writer, &all)?;
         }
         all.set_item("is_host", stats.is_host)?;
         Ok(all)
+    }
+
+    /// Also takes clients over TCP, on an address of the loopback interface, as long as this handle
+    /// is open: programs that cannot map the store's file read and write with `StorageClient`. Only
+    /// this user and root may connect. Returns the address, with the port where that was 0.
+    #[pyo3(signature = (address="127.0.0.1:0"))]
+    fn listen(&self, py: Python<'_>, address: &str) -> PyResult<String> {
+        let store = self.opened.store(py)?;
+        let listening = done(py, || store.listen(address))?;
+        let address = listening.address().to_string();
+        self.opened.keep(listening);
+        Ok(address)
     }
 
     /// Closes the handle: a process that hosts the coordinator by its last handle ends that, and

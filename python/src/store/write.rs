@@ -3,12 +3,14 @@
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use sutra_client::{Disassociate, Forget, Learn, Reinforce, Touch};
-use sutra_store::{Id, StoreError};
+use sutra_store::{BatchError, Bulk, Id, StoreError};
 
 use super::Store;
 use crate::batch::Batch;
 use crate::errors;
-use crate::inputs::{self, AssociateArguments, LearnArguments, OwnedId, OwnedType, with_id};
+use crate::inputs::{
+    self, AssociateArguments, LearnArguments, Matrix, OwnedId, OwnedType, with_id,
+};
 use crate::opened::done;
 
 impl Store {
@@ -27,15 +29,33 @@ impl Store {
         self.write(py, |store| Ok(store.write(batch, store.options().level)?.last_lsn))
     }
 
-    fn write_frames(&self, py: Python<'_>, frames: &sutra_store::Frames) -> PyResult<u64> {
-        if frames.is_empty() {
-            return Ok(0);
-        }
-        let receipt = self.write(py, |store| store.write_frames(frames))?;
+    /// One bulk write: `fill` adds to it, and each full frame is sent without the interpreter.
+    fn write_bulk(
+        &self,
+        py: Python<'_>,
+        fill: impl FnOnce(&mut Bulk<'_>) -> PyResult<()>,
+    ) -> PyResult<u64> {
+        let store = self.opened.store(py)?;
+        let mut bulk = store.bulk().map_err(|failed| errors::raised(py, failed))?;
+        fill(&mut bulk)?;
+        let receipt = done(py, || bulk.finish())?;
         match receipt.errors.is_empty() {
             true => Ok(receipt.last_lsn),
             false => Err(errors::raised_in_bulk(py, &receipt)),
         }
+    }
+}
+
+/// Adds an operation to a bulk write, and sends the frame if it is full.
+fn put(
+    py: Python<'_>,
+    bulk: &mut Bulk<'_>,
+    add: impl FnMut(&mut sutra_client::Batch) -> Result<(), BatchError>,
+) -> PyResult<()> {
+    bulk.put(add).map_err(|failed| errors::raised(py, failed))?;
+    match bulk.is_full() {
+        true => done(py, || bulk.send()),
+        false => Ok(()),
     }
 }
 
@@ -106,7 +126,7 @@ impl Store {
 
     /// Learns many concepts at once: lists of ids and contents, and vectors as a matrix with a row
     /// for each. The LSN of the last. What was refused is told in a `BatchError`; the others are
-    /// learnt.
+    /// learnt. Frames are sent while the next ones are made, so after another error some may be too.
     #[pyo3(signature = (ids=None, contents=None, *, embeddings=None, metadata=None, kinds=None, strengths=None, confidences=None))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn learn_batch(
@@ -129,9 +149,9 @@ impl Store {
         let contents = column(contents, "contents", count)?;
         let metadata = column(metadata, "metadata", count)?;
         let kinds = column(kinds, "kinds", count)?;
-        let rows = embeddings.map(inputs::rows).transpose()?;
+        let rows = embeddings.map(Matrix::of).transpose()?;
         let lengths = [
-            ("embeddings", rows.as_ref().map(inputs::Rows::count)),
+            ("embeddings", rows.as_ref().map(Matrix::count)),
             ("strengths", strengths.as_ref().map(Vec::len)),
             ("confidences", confidences.as_ref().map(Vec::len)),
         ];
@@ -141,33 +161,42 @@ impl Store {
                 return Err(errors::invalid(py, message));
             }
         }
-        let mut rows = rows.as_ref().map(inputs::Rows::iter);
-        let store = self.opened.store(py)?;
-        let mut frames = store.frames();
-        for at in 0..count {
-            let (content, kind) = (text_at(&contents, at)?, text_at(&kinds, at)?);
-            let metadata = inputs::json(metadata.as_ref().map(|column| &column[at]))?;
-            let row = rows.as_mut().and_then(Iterator::next);
-            let mut add = |id: Id<'_>| {
-                let learn = Learn {
-                    id,
-                    content: content.as_ref().map(|content| content.to_str()).transpose()?,
-                    kind: kind.as_ref().map(|kind| kind.to_str()).transpose()?,
-                    embedding: row,
-                    metadata: metadata.as_deref(),
-                    strength: strengths.as_ref().map(|all| all[at]),
-                    confidence: confidences.as_ref().map(|all| all[at]),
-                    ..Learn::default()
-                };
-                let added = frames.add(|batch| batch.learn(&learn));
-                added.map_err(|failed| errors::raised(py, failed.into()))
-            };
-            match &ids {
-                Some(ids) => with_id(&ids[at], add)?,
-                None => add(Id::Content)?,
-            }
+        // Before anything is sent: what is no id or no text.
+        for id in ids.iter().flatten() {
+            with_id(id, |_| Ok(()))?;
         }
-        self.write_frames(py, &frames)
+        for at in 0..count {
+            text_at(&contents, at)?;
+            text_at(&kinds, at)?;
+        }
+        let mut row = Vec::new();
+        self.write_bulk(py, |bulk| {
+            for at in 0..count {
+                let (content, kind) = (text_at(&contents, at)?, text_at(&kinds, at)?);
+                let metadata = inputs::json(metadata.as_ref().map(|column| &column[at]))?;
+                if let Some(rows) = &rows {
+                    rows.copy_row(py, at, &mut row);
+                }
+                let mut add = |id: Id<'_>| {
+                    let learn = Learn {
+                        id,
+                        content: content.map(|content| content.to_str()).transpose()?,
+                        kind: kind.map(|kind| kind.to_str()).transpose()?,
+                        embedding: rows.is_some().then_some(&row[..]),
+                        metadata: metadata.as_deref(),
+                        strength: strengths.as_ref().map(|all| all[at]),
+                        confidence: confidences.as_ref().map(|all| all[at]),
+                        ..Learn::default()
+                    };
+                    put(py, bulk, |batch| batch.learn(&learn))
+                };
+                match &ids {
+                    Some(ids) => with_id(&ids[at], add)?,
+                    None => add(Id::Content)?,
+                }
+            }
+            Ok(())
+        })
     }
 
     /// Joins two concepts, or changes how they are joined; its LSN. The type is `"semantic"`,
@@ -208,14 +237,14 @@ impl Store {
         associations: &Bound<'_, PyAny>,
         create_missing: bool,
     ) -> PyResult<u64> {
-        let mut frames = self.opened.store(py)?.frames();
-        for association in associations.try_iter()? {
-            let added = inputs::with_association(&association?, create_missing, |associate| {
-                frames.add(|batch| batch.associate(associate))
-            })?;
-            added.map_err(|failed| errors::raised(py, failed.into()))?;
-        }
-        self.write_frames(py, &frames)
+        self.write_bulk(py, |bulk| {
+            for association in associations.try_iter()? {
+                inputs::with_association(&association?, create_missing, |associate| {
+                    put(py, bulk, |batch| batch.associate(associate))
+                })??;
+            }
+            Ok(())
+        })
     }
 
     /// Operations that are applied all or not at all: `with store.batch() as batch: ...`.
