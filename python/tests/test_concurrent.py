@@ -90,10 +90,10 @@ def test_over_tcp_a_client_sees_its_own_and_others_writes(path: Path) -> None:
 
 
 def test_over_tcp_a_new_host_is_found_under_the_same_client(path: Path, worker: type) -> None:
+    host = worker()
+    # Another process hosts, and this one listens beside it.
+    assert host.run("store.learn('a', 'kept') > 0") == "True"
     with sutra_storage.open(path) as front:
-        host = worker()
-        # Another process hosts, and this one listens beside it.
-        assert host.run("store.learn('a', 'kept') > 0") == "True"
         with StorageClient(front.listen()) as client:
             client.learn_concept("b", "")
             assert host.run("store.is_host") == "True"

@@ -99,15 +99,17 @@ impl Store {
     /// An address that is not of the loopback interface or cannot be had; and those of writing, as
     /// there must be a coordinator.
     pub fn listen(&self, address: &str) -> Result<Listening, StoreError> {
-        self.inner()?.channel.connect_once()?;
+        let channel = &self.inner()?.channel;
+        channel.connect_once()?;
         let socket = self.options.socket.clone();
-        Listening::start(&ListenOptions {
+        let options = ListenOptions {
             socket: socket.unwrap_or_else(|| sutra_client::socket::path_in(&self.path)),
             store: self.path.clone(),
             address: address.to_owned(),
             allow_uids: Vec::new(),
             allow_gids: Vec::new(),
-        })
+        };
+        Listening::start_at(&options, channel.site.as_ref().map(Arc::downgrade))
     }
 
     /// What this process has of the store.

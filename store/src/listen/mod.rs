@@ -18,22 +18,25 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use sutra_client::protocol::{ErrorCode, ErrorReply};
-use sutra_client::{ClientError, tcp};
+use sutra_client::{ClientError, Dial, socket, tcp};
 use sutra_coordinator::Allowed;
 use sutra_layout::sys::fork::{Kept, keep};
 use sutra_reader::{OpenError, Reader};
 
 use crate::error::StoreError;
+use crate::site::Site;
 
 /// Clients at a time; each has a thread.
 const CLIENTS_MAX: usize = 128;
 /// Answers that all clients together have not taken yet, in bytes; above it the next ones wait.
 const ANSWERS_SIZE_MAX: usize = 64 << 20;
+/// How long the coordinator's queue may have no place.
+const DIAL_PATIENCE: Duration = Duration::from_secs(2);
 /// After an error of the listener, most likely that descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -67,6 +70,14 @@ impl Listening {
     /// # Errors
     /// An address that is not of the loopback interface, or cannot be had.
     pub fn start(options: &ListenOptions) -> Result<Listening, StoreError> {
+        Listening::start_at(options, None)
+    }
+
+    /// Likewise, for a process that hosts the coordinator itself if nobody else does.
+    pub(crate) fn start_at(
+        options: &ListenOptions,
+        site: Option<Weak<Site>>,
+    ) -> Result<Listening, StoreError> {
         let address = tcp::loopback(&options.address)?;
         let failed = |source| ClientError::Io {
             action: "listen on",
@@ -85,6 +96,7 @@ impl Listening {
         let shared = Arc::new(Shared {
             store: options.store.clone(),
             socket: options.socket.clone(),
+            site,
             allowed: Allowed::new(&named).map_err(StoreError::Host)?,
             bells,
             reader: OnceLock::new(),
@@ -109,6 +121,8 @@ impl Listening {
 struct Shared {
     store: PathBuf,
     socket: PathBuf,
+    /// Of a process that may host. Not kept alive from here: a host ends with its last handle.
+    site: Option<Weak<Site>>,
     allowed: Allowed,
     /// Readable once nobody listens any more.
     bells: Kept<UnixStream>,
@@ -185,6 +199,17 @@ impl Shared {
                 refused(format!(
                     "who connects could not be looked up: {error}; the server needs /proc/net"
                 ))
+            }
+        }
+    }
+
+    /// A connection to the coordinator.
+    fn dial(&self) -> io::Result<Kept<UnixStream>> {
+        match &self.site {
+            None => socket::connect_within(&self.socket, DIAL_PATIENCE).map(Kept::new),
+            Some(site) => {
+                let site = site.upgrade().ok_or(io::ErrorKind::ConnectionRefused)?;
+                site.dial(DIAL_PATIENCE)
             }
         }
     }

@@ -18,7 +18,6 @@ use sutra_client::protocol::read::READ_SIZE_MAX;
 use sutra_client::protocol::{
     ErrorCode, ErrorReply, FrameHeader, FrameKind, HEADER_SIZE, ProtocolError,
 };
-use sutra_client::socket;
 use sutra_layout::limits::FRAME_SIZE_MAX;
 use sutra_layout::sys::fork::Kept;
 
@@ -28,8 +27,6 @@ use super::{ANSWERS_SIZE_MAX, Shared, answer};
 const PIECE_SIZE: usize = 64 << 10;
 /// A read that has begun must be complete, and an answer be taken, within that time.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the coordinator's queue may have no place.
-const DIAL_PATIENCE: Duration = Duration::from_secs(2);
 /// How often time is looked at while something is begun, or memory is short.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -37,8 +34,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 pub(super) fn serve(shared: &Shared, tcp: Kept<TcpStream>) -> io::Result<()> {
     tcp.set_nonblocking(true)?;
     tcp.set_nodelay(true)?;
-    let unix = match socket::connect_within(&shared.socket, DIAL_PATIENCE) {
-        Ok(unix) => Kept::new(unix),
+    let unix = match shared.dial() {
+        Ok(unix) => unix,
         Err(error) => {
             // The client asks again: whoever hosts the store may be about to change.
             let message = format!("the store's coordinator is not there: {error}");
