@@ -10,5 +10,6 @@ mod graph;
 mod history;
 mod import;
 mod json;
+mod separate;
 mod support;
 mod upkeep;

@@ -1,11 +1,9 @@
 //! A hundred commands, each a process of its own, with nobody who serves the store: each opens it,
 //! hosts its coordinator for the moment, and leaves it clean.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
-use support::sutra_in;
+use crate::support::sutra_in;
 
 const COMMANDS: usize = 100;
 
