@@ -38,6 +38,7 @@ pub struct Figure {
 #[derive(Clone, Debug, Default)]
 pub struct Board {
     figures: Vec<Figure>,
+    left_out: Vec<(&'static str, &'static str, &'static str)>,
 }
 
 impl Board {
@@ -57,6 +58,19 @@ impl Board {
             self.figures.len() - 1
         });
         self.figures[place].add(contender, value);
+    }
+
+    /// Says that a contender was not measured in a suite, and why.
+    pub fn leave_out(&mut self, suite: &'static str, contender: &'static str, why: &'static str) {
+        let note = (suite, contender, why);
+        if !self.left_out.contains(&note) {
+            self.left_out.push(note);
+        }
+    }
+
+    /// Suite, contender and reason of all that were left out.
+    pub fn left_out(&self) -> &[(&'static str, &'static str, &'static str)] {
+        &self.left_out
     }
 
     /// The figures.
@@ -80,15 +94,15 @@ impl Figure {
     }
 
     /// The median over rounds of ours / theirs: each round compares neighbours in time. Without as
-    /// many rounds of both it is the ratio of the medians.
+    /// many rounds of both it is the ratio of the medians. `None` where theirs is nothing.
     pub fn ratio(&self, peer: &str) -> Option<f64> {
         let of = |name: &str| self.rounds.iter().find(|(contender, _)| contender == name);
         let ((_, ours), (_, theirs)) = (of(OURS)?, of(peer)?);
         if ours.len() != theirs.len() {
-            return Some(median(ours)? / median(theirs)?);
+            return Some(median(ours)? / median(theirs)?).filter(|ratio| ratio.is_finite());
         }
         let ratios: Vec<f64> = ours.iter().zip(theirs).map(|(a, b)| a / b).collect();
-        median(&ratios)
+        median(&ratios).filter(|ratio| ratio.is_finite())
     }
 
     /// Everyone measured but ourselves.

@@ -7,19 +7,19 @@
 
 mod board;
 mod clock;
-mod echo;
 mod host;
-mod lmdb;
+mod ipc;
 mod load;
 mod memory;
+mod peers;
 mod reading;
 mod report;
 mod settings;
 mod suites;
 mod targets;
-mod workload;
 
 use clap::{Parser, Subcommand};
+use sutra_benches::workload;
 
 use board::Board;
 use report::Circumstances;
@@ -62,7 +62,7 @@ enum Part {
     Reader(reading::ReaderArgs),
     /// The other end of a round trip
     #[command(hide = true)]
-    Echo(echo::EchoArgs),
+    Echo(ipc::EchoArgs),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -70,13 +70,13 @@ fn main() -> anyhow::Result<()> {
     match program.part {
         Some(Part::Serve(args)) => host::serve(&args),
         Some(Part::Reader(args)) => reading::run(&args, program.settings.workload()),
-        Some(Part::Echo(args)) => echo::run(&args),
+        Some(Part::Echo(args)) => ipc::run(&args),
         None => measure(program.suite.unwrap_or(Suite::All), &program.settings),
     }
 }
 
 fn measure(suite: Suite, settings: &Settings) -> anyhow::Result<()> {
-    let circumstances = Circumstances::now();
+    let circumstances = Circumstances::now(&settings.folder());
     let mut board = Board::default();
     suites::run(suite, settings, &mut board)?;
     println!("{}", report::table(&board, &circumstances, settings));

@@ -18,15 +18,17 @@ pub struct Circumstances {
     began_at: String,
     processor: String,
     cores: usize,
+    memory_bytes: u64,
     kernel: String,
+    filesystem: String,
     load_before: String,
     clock: &'static str,
     clock_overhead_ns: f64,
 }
 
 impl Circumstances {
-    /// Those of now.
-    pub fn now() -> Circumstances {
+    /// Those of now, where the stores are to be in `folder`.
+    pub fn now(folder: &Path) -> Circumstances {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let cpuinfo = read("/proc/cpuinfo");
         let model = cpuinfo.lines().find(|line| line.starts_with("model name"));
@@ -39,6 +41,8 @@ impl Circumstances {
                 .trim()
                 .to_owned(),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
+            memory_bytes: memory_of(&read("/proc/meminfo")),
+            filesystem: filesystem_of(folder, &read("/proc/self/mounts")),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             load_before: read("/proc/loadavg").trim().to_owned(),
             clock: stopwatch.name(),
@@ -68,7 +72,9 @@ impl Circumstances {
             "began_at": self.began_at,
             "processor": self.processor,
             "cores": self.cores,
+            "memory_bytes": self.memory_bytes,
             "kernel": self.kernel,
+            "filesystem": self.filesystem,
             "load_before": self.load_before,
             "clock": self.clock,
             "clock_overhead_ns": self.clock_overhead_ns,
@@ -78,6 +84,26 @@ impl Circumstances {
             "millis": settings.millis,
         })
     }
+}
+
+/// Bytes of memory of the whole machine.
+fn memory_of(meminfo: &str) -> u64 {
+    let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kilobytes = total.and_then(|rest| rest.split_whitespace().next());
+    kilobytes.and_then(|number| number.parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
+/// The type of the file system that a folder is on.
+fn filesystem_of(folder: &Path, mounts: &str) -> String {
+    let Ok(folder) = folder.canonicalize() else {
+        return "unknown".to_owned();
+    };
+    let mounts = mounts.lines().filter_map(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        Some((words.next()?, words.next()?))
+    });
+    let holding = mounts.filter(|(at, _)| folder.starts_with(at)).max_by_key(|(at, _)| at.len());
+    holding.map_or("unknown", |(_, kind)| kind).to_owned()
 }
 
 /// The board as one table.
@@ -103,6 +129,9 @@ pub fn table(board: &Board, circumstances: &Circumstances, settings: &Settings) 
             table.add_row(row(figure, Some(peer), false));
         }
     }
+    for (suite, contender, why) in board.left_out() {
+        table.add_row([suite, "all", "", contender, why, "", "", ""]);
+    }
     for column in [2, 4, 5, 6] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -125,8 +154,7 @@ fn row(figure: &Figure, peer: Option<&str>, is_first: bool) -> [String; 8] {
         only_first(value(OURS)),
         peer.unwrap_or_default().to_owned(),
         peer.map(value).unwrap_or_default(),
-        peer.and_then(|peer| figure.ratio(peer))
-            .map_or(String::new(), |ratio| format!("{ratio:.2}")),
+        peer.and_then(|peer| figure.ratio(peer)).map_or(String::new(), format_ratio),
         target.map_or(String::new(), |target| format_target(figure.unit, target)),
         match holds {
             Some(true) => "yes".to_owned(),
@@ -134,6 +162,14 @@ fn row(figure: &Figure, peer: Option<&str>, is_first: bool) -> [String; 8] {
             None => String::new(),
         },
     ]
+}
+
+/// Two digits behind the point, or those that are not zeros.
+fn format_ratio(ratio: f64) -> String {
+    match ratio {
+        0.1.. => format!("{ratio:.2}"),
+        _ => format!("{ratio:.4}"),
+    }
 }
 
 fn format_target(unit: Unit, target: Target) -> String {
@@ -192,9 +228,31 @@ pub fn write_json(
     };
     let report = json!({
         "circumstances": circumstances.to_json(settings),
+        "left_out": board.left_out(),
         "figures": board.figures().iter().map(figure).collect::<Vec<_>>(),
     });
     let text = serde_json::to_string_pretty(&report)?;
     std::fs::write(path, text + "\n")
         .with_context(|| format!("the figures could not be written to {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_system_is_that_of_the_deepest_mount() {
+        let folder = Path::new("/proc/self");
+        let mounts = "/dev/a / ext4 rw 0 0\nproc /proc proc rw 0 0\n";
+        assert_eq!(filesystem_of(folder, mounts), "proc");
+        assert_eq!(filesystem_of(Path::new("/"), mounts), "ext4");
+        assert_eq!(filesystem_of(Path::new("/no such folder"), mounts), "unknown");
+    }
+
+    #[test]
+    fn a_ratio_keeps_two_digits_however_small() {
+        assert_eq!(format_ratio(12.345), "12.35");
+        assert_eq!(format_ratio(0.0123), "0.0123");
+        assert_eq!(memory_of("MemTotal:   2048 kB\n"), 2 << 20);
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::peers::Contender;
 use crate::workload::Workload;
 
 /// The size and length of a run.
@@ -34,11 +35,24 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 
+    /// The largest store of the suite `growth`
+    #[arg(long, global = true, value_name = "N", default_value_t = 1_000_000)]
+    pub up_to: u32,
+
+    /// Keep filled stores in this folder, and use those that are there; the suite `load` fills them
+    #[arg(long, global = true, value_name = "DIR")]
+    pub stores: Option<PathBuf>,
+
+    /// Beside whom to measure, separated by commas [default: all that this build has and that are
+    /// installed]
+    #[arg(long, global = true, value_name = "PEERS", value_delimiter = ',')]
+    pub peers: Vec<Contender>,
+
     /// Also write every figure and round to this file
     #[arg(long, global = true, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
-    /// Leave the stores where they are
+    /// Leave the temporary stores where they are
     #[arg(long, global = true)]
     pub keep: bool,
 }
@@ -47,6 +61,11 @@ impl Settings {
     /// The workload.
     pub fn workload(&self) -> Workload {
         Workload { concepts: self.concepts, seed: self.seed }
+    }
+
+    /// Where stores are made.
+    pub fn folder(&self) -> PathBuf {
+        self.dir.clone().unwrap_or_else(std::env::temp_dir)
     }
 
     /// How long one measurement of a round takes.

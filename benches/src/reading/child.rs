@@ -9,13 +9,14 @@ use clap::Args;
 use sutra_reader::Id;
 
 use super::measure::{Bench, each};
-use super::message::{Answer, Ask, Contender, Measured};
-use super::petgraph::Petgraph;
-use super::sutra::Sutra;
+use super::message::{Answer, Ask, Measured};
 use super::{Source, View};
 use crate::clock::{Stopwatch, shared_ns};
-use crate::lmdb::Lmdb;
 use crate::memory;
+use crate::peers::Contender;
+use crate::peers::lmdb::Lmdb;
+use crate::peers::petgraph::Petgraph;
+use crate::peers::sutra::Sutra;
 use crate::workload::Workload;
 
 /// How long a watcher waits for the next version.
@@ -37,6 +38,29 @@ pub fn run(args: &ReaderArgs, workload: Workload) -> anyhow::Result<()> {
         Contender::Sutra => answer_all(args, workload, || Sutra::open(&args.store)),
         Contender::Petgraph => answer_all(args, workload, || Petgraph::new(&workload)),
         Contender::Lmdb => answer_all(args, workload, || Lmdb::open_to_read(&args.store)),
+        #[cfg(feature = "peers")]
+        Contender::Redb => {
+            answer_all(args, workload, || crate::peers::redb::Reader::open(&args.store))
+        }
+        #[cfg(feature = "peers")]
+        Contender::Sqlite => {
+            answer_all(args, workload, || crate::peers::sqlite::Reader::open(&args.store))
+        }
+        #[cfg(feature = "rocksdb")]
+        Contender::Rocksdb => {
+            answer_all(args, workload, || crate::peers::rocksdb::Rocksdb::open_to_read(&args.store))
+        }
+        #[cfg(feature = "peers")]
+        Contender::MmapSync => {
+            answer_all(args, workload, || crate::peers::mmap_sync::Reader::open(&args.store))
+        }
+        #[cfg(feature = "peers")]
+        Contender::Redis => {
+            answer_all(args, workload, || crate::peers::redis::Reader::open(&args.store))
+        }
+
+        #[allow(unreachable_patterns, reason = "a build with all features has all")]
+        other => anyhow::bail!("{} cannot be read by this build of the benches", other.name()),
     }
 }
 

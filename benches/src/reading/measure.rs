@@ -13,8 +13,11 @@ use crate::workload::{Random, Workload, mix};
 
 /// Operations between two looks at the time.
 const CHUNK: u64 = 1024;
-/// Operations of a check.
+/// Operations of a check, and of one of paths or of calls that ask for many.
 const CHECKED: u64 = 2000;
+const LONG_CHECKED: u64 = 100;
+/// How long things may take that are done a number of times.
+const EACH_MAX: Duration = Duration::from_millis(500);
 /// Pairs of concepts that a path task goes round.
 const PAIRS: usize = 4096;
 /// Concepts that are asked for in one call, where it takes many.
@@ -108,7 +111,8 @@ impl Bench {
         self.random = self.workload.random(99);
         let view = source.view();
         let mut run = self.prepare(&view, task);
-        let count = if task == Task::BestPath { CHECKED / 20 } else { CHECKED };
+        let is_path = matches!(task, Task::PathForward | Task::PathBoth | Task::BestPath);
+        let count = if is_path || task.is_of_many() { LONG_CHECKED } else { CHECKED };
         (0..count).fold(0, |sum: u64, _| sum.wrapping_add(run.next().unwrap_or(u64::MAX)))
     }
 
@@ -262,17 +266,21 @@ fn latency(
     }
 }
 
-/// Each by itself, `count` times.
+/// Each by itself, `count` times or as often as goes into [`EACH_MAX`].
 pub fn each(
     stopwatch: &Stopwatch,
     count: u32,
     mut operation: impl FnMut(),
 ) -> anyhow::Result<Measured> {
     let mut ticks = Histogram::<u64>::new(3)?;
+    let began = Instant::now();
     for _ in 0..count {
         let before = stopwatch.ticks();
         operation();
         ticks.record(stopwatch.ticks() - before)?;
+        if began.elapsed() > EACH_MAX {
+            break;
+        }
     }
     Ok(quantiles(stopwatch, &ticks))
 }

@@ -1,32 +1,6 @@
 //! What a reader process is asked and what it answers: a line of JSON each.
 
-use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-
-/// Whose store is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Contender {
-    /// Ours.
-    Sutra,
-    /// LMDB's.
-    Lmdb,
-    /// petgraph's, made from the workload in the reader's own memory.
-    Petgraph,
-}
-
-impl Contender {
-    /// Those that have all of the workload.
-    pub const ALL: [Contender; 2] = [Contender::Sutra, Contender::Lmdb];
-
-    /// Its column.
-    pub fn name(self) -> &'static str {
-        match self {
-            Contender::Sutra => crate::board::OURS,
-            Contender::Lmdb => "lmdb",
-            Contender::Petgraph => "petgraph",
-        }
-    }
-}
 
 /// What is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, bail};
 
-use super::message::{Answer, Ask, Contender, Measured, Memory, Mode, Task};
+use super::message::{Answer, Ask, Measured, Memory, Mode, Task};
+use crate::peers::Contender;
 use crate::workload::Workload;
 
 /// A process that reads one store. It ends when this is dropped.

@@ -1,4 +1,4 @@
-//! Durable writes: one at a time against the disk's own sync and LMDB's commit, and from 32 clients
+//! Durable writes: one at a time against the disk's own sync and peers' commits, and from 32 clients
 //! at once.
 
 use std::fs::File;
@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 use sutra_client::Level;
 
 use super::place::Place;
-use super::single::{commit_one, write_one};
+use super::single::{commit_one, open_peers, write_one};
 use super::writes::SUITE;
 use super::{add_quantiles, repeat};
 use crate::board::{Board, OURS, Unit};
-use crate::echo::Echo;
 use crate::host::Coordinator;
-use crate::lmdb::Lmdb;
+use crate::ipc::{Echo, RoundTrip};
 use crate::load::NewConcepts;
 
 /// Clients that write at once.
@@ -31,7 +30,7 @@ pub fn run(place: &Place, board: &mut Board) -> anyhow::Result<()> {
     let duration = place.settings.duration();
     let coordinator = Coordinator::start(&place.path("durable-sutra"))?;
     let mut client = coordinator.connect()?;
-    let lmdb = Lmdb::open(&place.path("durable-lmdb"), true)?;
+    let mut peers = open_peers(place, board, true)?;
     let mut echo = Echo::start(&place.path("echo.sock"))?;
     let mut disk = Disk::new(&place.path("disk"))?;
     let mut news = NewConcepts::new(place.workload, 1);
@@ -43,8 +42,10 @@ pub fn run(place: &Place, board: &mut Board) -> anyhow::Result<()> {
         // One after the other, as a write cannot have the one without the other.
         let mut nanos = repeat(duration, || Ok(disk.sync_page()? + echo.round_trip()?))?;
         add_quantiles(board, SUITE, name, "floor", &mut nanos);
-        let mut nanos = repeat(duration, || commit_one(&lmdb, &mut news))?;
-        add_quantiles(board, SUITE, name, "lmdb", &mut nanos);
+        for (contender, peer) in &mut peers {
+            let mut nanos = repeat(duration, || commit_one(&mut **peer, &mut news))?;
+            add_quantiles(board, SUITE, name, contender.name(), &mut nanos);
+        }
         let mut nanos = repeat(duration, || disk.sync_page())?;
         add_quantiles(board, SUITE, "one sync of a page", "disk", &mut nanos);
 

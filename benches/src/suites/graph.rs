@@ -10,7 +10,10 @@ use sutra_reader::Id;
 
 use super::place::Stores;
 use crate::board::{Board, OURS, Unit};
-use crate::reading::{Contender, Measured, Mode, ReaderProcess, Task};
+use crate::host::Coordinator;
+use crate::peers::Contender;
+use crate::reading::{Measured, Mode, ReaderProcess, Task};
+use crate::workload::Workload;
 
 const SUITE: &str = "graph";
 
@@ -22,7 +25,17 @@ const TASKS: [(Task, &str); 5] = [
     (Task::PathBoth, "path of 3, both ends"),
     (Task::BestPath, "best path"),
 ];
-const CONTENDERS: [Contender; 3] = [Contender::Sutra, Contender::Lmdb, Contender::Petgraph];
+/// Whom it measures.
+pub const CONTENDERS: [Contender; 8] = [
+    Contender::Sutra,
+    Contender::Petgraph,
+    Contender::Lmdb,
+    Contender::Redb,
+    Contender::Sqlite,
+    Contender::Rocksdb,
+    Contender::MmapSync,
+    Contender::Redis,
+];
 
 /// Edges that the writer appends: a batch each so often makes 100,000 a second.
 const EDGES_PER_BATCH: usize = 1000;
@@ -30,17 +43,22 @@ const BATCH_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Whether a contender has an answer of its own.
 fn is_asked(contender: Contender, task: Task) -> bool {
-    contender != Contender::Lmdb || task != Task::BestPath
+    matches!(contender, Contender::Sutra | Contender::Petgraph) || task != Task::BestPath
 }
 
 /// Runs the suite.
-pub fn run(stores: &Stores<'_>, board: &mut Board) -> anyhow::Result<()> {
+pub fn run(
+    stores: &mut Stores<'_>,
+    contenders: &[Contender],
+    board: &mut Board,
+) -> anyhow::Result<()> {
     let settings = &stores.place.settings;
     let mut readers = Vec::new();
-    for contender in CONTENDERS {
+    for &contender in contenders {
         readers.push((contender, stores.reader(contender, 0)?));
     }
     check(&mut readers)?;
+    stores.touch(Contender::Sutra)?;
     for round in 0..settings.rounds {
         eprintln!("graph: round {} of {}", round + 1, settings.rounds);
         readers.rotate_left(1); // everyone is first in turn
@@ -132,8 +150,9 @@ fn beside_writer(
     measure: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<f64> {
     let is_over = AtomicBool::new(false);
+    let (coordinator, workload) = (&stores.coordinator, stores.place.workload);
     std::thread::scope(|scope| {
-        let writer = scope.spawn(|| write(stores, round, &is_over));
+        let writer = scope.spawn(|| write(coordinator, workload, round, &is_over));
         let measured = measure();
         is_over.store(true, Ordering::Relaxed);
         let edges_per_second = match writer.join() {
@@ -144,10 +163,14 @@ fn beside_writer(
     })
 }
 
-fn write(stores: &Stores<'_>, round: u64, is_over: &AtomicBool) -> anyhow::Result<f64> {
-    let workload = stores.place.workload;
+fn write(
+    coordinator: &Coordinator,
+    workload: Workload,
+    round: u64,
+    is_over: &AtomicBool,
+) -> anyhow::Result<f64> {
     let mut random = workload.random(50 + round);
-    let mut client = stores.coordinator.connect()?;
+    let mut client = coordinator.connect()?;
     let (began, mut count) = (Instant::now(), 0);
     while !is_over.load(Ordering::Relaxed) {
         let mut batch = Batch::new();

@@ -1,5 +1,6 @@
 //! A reader beside a saturating writer: what is left of its idle speed, and what the writer does.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -8,11 +9,16 @@ use sutra_client::{Batch, Level};
 
 use super::place::Stores;
 use crate::board::{Board, Unit};
-use crate::lmdb::Lmdb;
+use crate::host::Coordinator;
 use crate::load::{self, OPERATIONS_PER_FRAME};
-use crate::reading::{Contender, Measured, Mode, ReaderProcess, Task};
+use crate::peers::{Concept, Contender};
+use crate::reading::{Measured, Mode, ReaderProcess, Task};
 
 const SUITE: &str = "mixed";
+
+/// Whom it measures: those that another process can read while one writes.
+pub const CONTENDERS: [Contender; 5] =
+    [Contender::Sutra, Contender::Lmdb, Contender::Sqlite, Contender::Rocksdb, Contender::Redis];
 
 /// Frames that are made once and written again and again, to save the writer's time.
 const FRAMES: usize = 64;
@@ -20,12 +26,19 @@ const FRAMES: usize = 64;
 const FRAMES_UNCHECKED: u64 = 256;
 
 /// Runs the suite.
-pub fn run(stores: &Stores<'_>, board: &mut Board) -> anyhow::Result<()> {
+pub fn run(
+    stores: &mut Stores<'_>,
+    contenders: &[Contender],
+    board: &mut Board,
+) -> anyhow::Result<()> {
+    board.leave_out(SUITE, Contender::Redb.name(), "a process that writes locks out all others");
+    board.leave_out(SUITE, Contender::MmapSync.name(), "any change writes everything anew");
     let settings = &stores.place.settings;
     let frames = Frames::new(stores);
     for round in 0..settings.rounds {
         eprintln!("mixed: round {} of {}", round + 1, settings.rounds);
-        for contender in Contender::ALL {
+        for &contender in contenders {
+            stores.touch(contender)?;
             let mut reader = stores.reader(contender, 0)?;
             let idle = read(&mut reader, settings.millis)?;
             let (beside, records_per_second) =
@@ -88,11 +101,11 @@ fn beside_writer(
     measure: impl FnOnce() -> anyhow::Result<Measured>,
 ) -> anyhow::Result<(Measured, f64)> {
     let is_over = AtomicBool::new(false);
+    let (coordinator, path) = (&stores.coordinator, stores.path(contender));
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| match contender {
-            Contender::Sutra => write_sutra(stores, frames, &is_over),
-            Contender::Lmdb => write_lmdb(stores, frames, &is_over),
-            Contender::Petgraph => unreachable!("nothing writes to a graph made from the workload"),
+            Contender::Sutra => write_sutra(coordinator, frames, &is_over),
+            peer => write_peer(&path, peer, frames, &is_over),
         });
         let measured = measure();
         is_over.store(true, Ordering::Relaxed);
@@ -104,8 +117,12 @@ fn beside_writer(
     })
 }
 
-fn write_sutra(stores: &Stores<'_>, frames: &Frames, is_over: &AtomicBool) -> anyhow::Result<f64> {
-    let mut client = stores.coordinator.connect()?;
+fn write_sutra(
+    coordinator: &Coordinator,
+    frames: &Frames,
+    is_over: &AtomicBool,
+) -> anyhow::Result<f64> {
+    let mut client = coordinator.connect()?;
     let mut batches = Vec::new();
     for frame in &frames.0 {
         let mut batch = Batch::new();
@@ -130,11 +147,26 @@ fn write_sutra(stores: &Stores<'_>, frames: &Frames, is_over: &AtomicBool) -> an
     Ok(records(count, began))
 }
 
-fn write_lmdb(stores: &Stores<'_>, frames: &Frames, is_over: &AtomicBool) -> anyhow::Result<f64> {
-    let lmdb = Lmdb::open(&stores.lmdb_store, false)?;
+fn write_peer(
+    path: &Path,
+    contender: Contender,
+    frames: &Frames,
+    is_over: &AtomicBool,
+) -> anyhow::Result<f64> {
+    let mut peer = contender.open_to_write(path, false)?;
+    let transactions: Vec<Vec<Concept<'_>>> = frames
+        .0
+        .iter()
+        .map(|frame| {
+            let concepts = frame.iter();
+            concepts
+                .map(|(id, ordinal, content)| Concept { id: *id, ordinal: *ordinal, content })
+                .collect()
+        })
+        .collect();
     let (began, mut count) = (Instant::now(), 0);
-    for frame in frames.0.iter().cycle() {
-        lmdb.write(frame.iter().map(|(id, ordinal, content)| (*id, *ordinal, content.as_str())))?;
+    for transaction in transactions.iter().cycle() {
+        peer.write(transaction)?;
         count += 1;
         if is_over.load(Ordering::Relaxed) {
             break;

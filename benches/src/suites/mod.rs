@@ -2,7 +2,10 @@
 
 mod durable;
 mod graph;
+mod growth;
 mod hostile;
+mod ipc;
+mod memory;
 mod mixed;
 mod open;
 mod place;
@@ -14,12 +17,16 @@ mod writes;
 
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use clap::ValueEnum;
 
 use crate::board::{Board, Unit};
+use crate::peers::Contender;
 use crate::settings::Settings;
-use place::Place;
+use place::{Place, Stores};
+
+/// A suite that reads stores with the workload in them, of these contenders.
+type RunOfFilled = fn(&mut Stores<'_>, &[Contender], &mut Board) -> anyhow::Result<()>;
 
 /// What can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -30,14 +37,22 @@ pub enum Suite {
     Graph,
     /// Bulk import; single, durable, pipelined and concurrent writes; when they become visible
     Writes,
-    /// Opening, and what an open store takes of a process
+    /// Opening and a first get
     Open,
+    /// What an open store takes of a process, and of the disk
+    Memory,
+    /// Round trips between processes, each way
+    Ipc,
+    /// The same figures at ten times the size, and again, up to --up-to
+    Growth,
     /// A reader beside a saturating writer
     Mixed,
     /// Serving again after kill -9
     Recovery,
     /// A good client's writes beside bad clients of each kind
     Hostile,
+    /// Fills the stores that other suites read, in the folder of --stores
+    Load,
     /// All of them
     All,
 }
@@ -55,27 +70,36 @@ pub fn run(suite: Suite, settings: &Settings, board: &mut Board) -> anyhow::Resu
     if is_wanted(Suite::Hostile) {
         hostile::run(&place, board)?;
     }
-    if [Suite::Reads, Suite::Graph, Suite::Open, Suite::Mixed, Suite::Recovery]
-        .into_iter()
-        .any(is_wanted)
-    {
-        let mut stores = place.load()?;
-        if is_wanted(Suite::Reads) {
-            reads::run(&stores, board)?;
+    if suite == Suite::Load {
+        ensure!(
+            settings.stores.is_some(),
+            "say by --stores DIR where filled stores are to be kept"
+        );
+        let contenders = place.choose("load", &Contender::STORES, board);
+        return place.stores(&contenders)?.stop();
+    }
+    if is_wanted(Suite::Ipc) {
+        ipc::run(&place, board)?;
+    }
+    if is_wanted(Suite::Growth) {
+        growth::run(settings, board)?;
+    }
+    let of_filled: [(Suite, RunOfFilled, &[Contender]); 6] = [
+        (Suite::Reads, reads::run, &reads::CONTENDERS),
+        (Suite::Graph, graph::run, &graph::CONTENDERS),
+        (Suite::Open, open::run, &open::CONTENDERS),
+        (Suite::Memory, memory::run, &memory::CONTENDERS),
+        (Suite::Mixed, mixed::run, &mixed::CONTENDERS),
+        (Suite::Recovery, recovery::run, &[Contender::Sutra]),
+    ];
+    for (which, run, contenders) in of_filled {
+        if is_wanted(which) {
+            let name = which.to_possible_value().expect("every suite has a name");
+            let contenders = place.choose(name.get_name().to_owned().leak(), contenders, board);
+            let mut stores = place.stores(&contenders)?;
+            run(&mut stores, &contenders, board)?;
+            stores.stop()?;
         }
-        if is_wanted(Suite::Graph) {
-            graph::run(&stores, board)?;
-        }
-        if is_wanted(Suite::Open) {
-            open::run(&stores, board)?;
-        }
-        if is_wanted(Suite::Mixed) {
-            mixed::run(&stores, board)?;
-        }
-        if is_wanted(Suite::Recovery) {
-            recovery::run(&mut stores, board)?;
-        }
-        stores.stop()?;
     }
     place.leave();
     Ok(())

@@ -1,20 +1,27 @@
-//! Opening a store, and what an open store takes of a process.
+//! Opening a store and getting one concept: in a new process, and again and again.
 
 use super::place::Stores;
 use crate::board::{Board, Unit};
-use crate::reading::{Contender, Mode, Task};
+use crate::peers::Contender;
 
 const SUITE: &str = "open";
+
+/// Whom it measures.
+pub const CONTENDERS: [Contender; 7] = Contender::STORES;
 
 /// Openings of a round.
 const OPENINGS: u32 = 500;
 
 /// Runs the suite.
-pub fn run(stores: &Stores<'_>, board: &mut Board) -> anyhow::Result<()> {
+pub fn run(
+    stores: &mut Stores<'_>,
+    contenders: &[Contender],
+    board: &mut Board,
+) -> anyhow::Result<()> {
     let settings = &stores.place.settings;
     for round in 0..settings.rounds {
         eprintln!("open: round {} of {}", round + 1, settings.rounds);
-        for contender in Contender::ALL {
+        for &contender in contenders {
             let mut add = |name: &str, unit, value| {
                 board.add(SUITE, name, unit, contender.name(), value);
             };
@@ -25,20 +32,6 @@ pub fn run(stores: &Stores<'_>, board: &mut Board) -> anyhow::Result<()> {
             let again = process.open(OPENINGS)?;
             add("open + first get p50", Unit::Nanoseconds, again.p50_ns);
             add("open + first get p99", Unit::Nanoseconds, again.p99_ns);
-
-            let mut process = stores.reader(contender, 0)?;
-            let before = process.memory()?;
-            process.open_and_hold()?;
-            let opened = process.memory()?;
-            process.read(Task::Content, Mode::Throughput, settings.millis)?;
-            let after = process.memory()?;
-            let more = |now: u64, before: u64| now.saturating_sub(before) as f64;
-            for (when, now) in [("opened", opened), ("after many reads", after)] {
-                let private = more(now.private_bytes, before.private_bytes);
-                add(&format!("private memory, {when}"), Unit::Bytes, private);
-                let tables = more(now.page_table_bytes, before.page_table_bytes);
-                add(&format!("page tables, {when}"), Unit::Bytes, tables);
-            }
         }
     }
     Ok(())

@@ -1,40 +1,47 @@
-//! Get, neighbors, paths and snapshots: throughput in one process and in two, single operations.
+//! Gets and snapshots: throughput in one process and in two, single operations.
 
 use anyhow::ensure;
 
 use super::place::Stores;
 use crate::board::{Board, Unit};
-use crate::reading::{Contender, Measured, Mode, ReaderProcess, Task};
+use crate::peers::Contender;
+use crate::reading::{Measured, Mode, ReaderProcess, Task};
 
 const SUITE: &str = "reads";
 
+/// Whom it measures.
+pub const CONTENDERS: [Contender; 7] = Contender::STORES;
+
 /// What is read, by its name in the table.
-const TASKS: [(Task, &str); 9] = [
+const TASKS: [(Task, &str); 5] = [
     (Task::Record, "get record"),
     (Task::RecordsOfMany, "get record, 256 ids a call"),
     (Task::Content, "get content"),
     (Task::Absent, "get absent"),
-    (Task::Neighbors, "neighbors"),
-    (Task::NeighborsOfMany, "neighbors, 256 concepts a call"),
-    (Task::PathForward, "path of 3, forward"),
-    (Task::PathBoth, "path of 3, both ends"),
     (Task::View, "snapshot, nothing new"),
 ];
 
 /// Runs the suite.
-pub fn run(stores: &Stores<'_>, board: &mut Board) -> anyhow::Result<()> {
+pub fn run(
+    stores: &mut Stores<'_>,
+    contenders: &[Contender],
+    board: &mut Board,
+) -> anyhow::Result<()> {
     let settings = &stores.place.settings;
-    let start = |contender| -> anyhow::Result<[ReaderProcess; 2]> {
-        Ok([stores.reader(contender, 0)?, stores.reader(contender, 1)?])
-    };
-    let [sutra, lmdb] = Contender::ALL;
-    let mut readers = [(sutra, start(sutra)?), (lmdb, start(lmdb)?)];
+    let mut readers = Vec::new();
+    for &contender in contenders {
+        let both = [stores.reader(contender, 0)?, stores.reader(contender, 1)?];
+        readers.push((contender, both));
+    }
     check(&mut readers)?;
     for round in 0..settings.rounds {
         eprintln!("reads: round {} of {}", round + 1, settings.rounds);
-        readers.reverse(); // whoever was second is first
+        readers.rotate_left(1); // everyone is first in turn
         for (task, name) in TASKS {
             for (contender, [reader, other]) in &mut readers {
+                if task == Task::View && *contender == Contender::Redis {
+                    continue; // it has no views that stay
+                }
                 let mut add = |name: &str, unit, value| {
                     board.add(SUITE, name, unit, contender.name(), value);
                 };
@@ -61,13 +68,18 @@ pub fn run(stores: &Stores<'_>, board: &mut Board) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Both stores give the same answers, or the figures mean nothing.
-fn check(readers: &mut [(Contender, [ReaderProcess; 2]); 2]) -> anyhow::Result<()> {
-    let [(_, [sutra, _]), (_, [lmdb, _])] = readers;
+/// All stores give the same answers, or the figures mean nothing.
+fn check(readers: &mut [(Contender, [ReaderProcess; 2])]) -> anyhow::Result<()> {
     for (task, name) in TASKS {
-        if task != Task::View {
-            let (ours, theirs) = (sutra.check(task)?, lmdb.check(task)?);
-            ensure!(ours == theirs, "{name} gives other answers in LMDB: {ours} and {theirs}");
+        if task == Task::View {
+            continue;
+        }
+        let mut expected = None;
+        for (contender, [reader, _]) in &mut *readers {
+            let digest = reader.check(task)?;
+            let expected = *expected.get_or_insert(digest);
+            let who = contender.name();
+            ensure!(digest == expected, "{name} of {who} is {digest}, of the first {expected}");
         }
     }
     Ok(())

@@ -14,6 +14,7 @@ use super::add_quantiles;
 use super::place::Stores;
 use crate::board::{Board, OURS};
 use crate::load;
+use crate::peers::Contender;
 use crate::workload::Workload;
 
 const SUITE: &str = "recovery";
@@ -30,7 +31,8 @@ const FRAMES_IN_FLIGHT: usize = 16;
 const VISIBLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs the suite.
-pub fn run(stores: &mut Stores<'_>, board: &mut Board) -> anyhow::Result<()> {
+pub fn run(stores: &mut Stores<'_>, _: &[Contender], board: &mut Board) -> anyhow::Result<()> {
+    stores.touch(Contender::Sutra)?;
     let settings = stores.place.settings.clone();
     let mut spans: [(&str, Vec<u64>); 3] = [
         ("kill to gone", Vec::new()),
@@ -68,7 +70,7 @@ fn kill_once(stores: &mut Stores<'_>, first: u32) -> anyhow::Result<[Duration; 3
             Ok(written) => written?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        written.check(&stores.sutra_store, &workload)?;
+        written.check(&stores.path(Contender::Sutra), &workload)?;
         let restart = restart?;
         let acknowledged = written.acknowledged_again_at - restart.killed_at;
         Ok([restart.gone, restart.serving, acknowledged])

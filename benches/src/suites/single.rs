@@ -1,4 +1,4 @@
-//! One write at a time without a sync, against a bare round trip and LMDB's commit; and single
+//! One write at a time without a sync, against a bare round trip and peers' commits; and single
 //! writes in flight together.
 
 use std::time::{Duration, Instant};
@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 use sutra_client::{Batch, Client, Level};
 
 use super::place::Place;
-use super::writes::SUITE;
+use super::writes::{SINGLE, SUITE};
 use super::{add_quantiles, repeat};
 use crate::board::{Board, OURS, Unit};
-use crate::echo::Echo;
 use crate::host::Coordinator;
-use crate::lmdb::Lmdb;
+use crate::ipc::{Echo, RoundTrip};
 use crate::load::{self, NewConcepts};
+use crate::peers::{Concept, Contender, Writing};
 
 /// Runs both.
 pub fn run(place: &Place, board: &mut Board) -> anyhow::Result<()> {
     let duration = place.settings.duration();
     let coordinator = Coordinator::start_unsynced(&place.path("single-sutra"))?;
     let mut client = coordinator.connect()?;
-    let lmdb = Lmdb::open(&place.path("single-lmdb"), false)?;
+    let mut peers = open_peers(place, board, false)?;
     let mut echo = Echo::start(&place.path("echo.sock"))?;
     let mut news = NewConcepts::new(place.workload, 0);
     for round in 0..place.settings.rounds {
@@ -29,8 +29,10 @@ pub fn run(place: &Place, board: &mut Board) -> anyhow::Result<()> {
         add_quantiles(board, SUITE, name, OURS, &mut nanos);
         let mut nanos = repeat(duration, || echo.round_trip())?;
         add_quantiles(board, SUITE, name, "round trip", &mut nanos);
-        let mut nanos = repeat(duration, || commit_one(&lmdb, &mut news))?;
-        add_quantiles(board, SUITE, name, "lmdb", &mut nanos);
+        for (contender, peer) in &mut peers {
+            let mut nanos = repeat(duration, || commit_one(&mut **peer, &mut news))?;
+            add_quantiles(board, SUITE, name, contender.name(), &mut nanos);
+        }
 
         let per_second = pipelined(&mut client, &mut news, duration)?;
         let name = "pipelined, not synced";
@@ -53,11 +55,25 @@ pub fn write_one(
     Ok(began.elapsed())
 }
 
-/// One commit of LMDB.
-pub fn commit_one(lmdb: &Lmdb, news: &mut NewConcepts) -> anyhow::Result<Duration> {
+/// Opens an empty store of each peer that can write one concept.
+pub fn open_peers(
+    place: &Place,
+    board: &mut Board,
+    is_synced: bool,
+) -> anyhow::Result<Vec<(Contender, Box<dyn Writing>)>> {
+    let kind = if is_synced { "durable" } else { "single" };
+    let open = |contender: Contender| {
+        let dir = place.path(&format!("{kind}-{}", contender.name()));
+        Ok((contender, contender.open_to_write(&dir, is_synced)?))
+    };
+    place.choose_peers(SUITE, &SINGLE, board).into_iter().map(open).collect()
+}
+
+/// One commit of a peer.
+pub fn commit_one(peer: &mut dyn Writing, news: &mut NewConcepts) -> anyhow::Result<Duration> {
     let (id, content) = news.next();
     let began = Instant::now();
-    lmdb.write([(id, 0, content)])?;
+    peer.write(&[Concept { id, ordinal: 0, content }])?;
     Ok(began.elapsed())
 }
 

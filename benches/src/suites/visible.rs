@@ -12,7 +12,8 @@ use crate::board::{Board, OURS};
 use crate::clock::shared_ns;
 use crate::host::Coordinator;
 use crate::load::NewConcepts;
-use crate::reading::{Contender, ReaderProcess};
+use crate::peers::Contender;
+use crate::reading::ReaderProcess;
 
 /// Writes of a round, each after a pause: an idle store.
 const WRITES: u32 = 200;

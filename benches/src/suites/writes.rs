@@ -1,11 +1,14 @@
 //! Writing: in bulk here, one at a time and many at once in the rooms beside.
 
+use std::time::Duration;
+
 use super::place::Place;
 use super::{durable, single, visible};
 use crate::board::{Board, OURS, Unit};
 use crate::host::Coordinator;
-use crate::lmdb::{Lmdb, Order};
 use crate::load;
+use crate::peers::lmdb::Lmdb;
+use crate::peers::{Contender, Writing};
 use crate::workload::{Contents, Edge};
 
 /// The suite's name in the table.
@@ -13,6 +16,12 @@ pub const SUITE: &str = "writes";
 
 /// Bulk loads are long: so many rounds are enough.
 const BULK_ROUNDS_MAX: u32 = 3;
+
+/// Whom it measures.
+pub const CONTENDERS: [Contender; 7] = Contender::STORES;
+/// Those of them for which one write is not everything.
+pub const SINGLE: [Contender; 5] =
+    [Contender::Lmdb, Contender::Redb, Contender::Sqlite, Contender::Rocksdb, Contender::Redis];
 
 /// Runs the suite.
 pub fn run(place: &Place, board: &mut Board) -> anyhow::Result<()> {
@@ -22,8 +31,12 @@ pub fn run(place: &Place, board: &mut Board) -> anyhow::Result<()> {
     for round in 0..rounds {
         eprintln!("bulk: round {} of {rounds}", round + 1);
         bulk_sutra(place, &contents, &edges, board)?;
-        bulk_lmdb(place, &contents, &edges, Order::Random, board)?;
-        bulk_lmdb(place, &contents, &edges, Order::Sorted, board)?;
+        for peer in place.choose_peers(SUITE, &CONTENDERS, board) {
+            bulk_peer(place, &contents, &edges, peer, board)?;
+            if peer == Contender::Lmdb {
+                bulk_sorted(place, &contents, &edges, board)?;
+            }
+        }
     }
     drop((contents, edges));
     single::run(place, board)?;
@@ -62,26 +75,50 @@ fn bulk_sutra(
     Ok(std::fs::remove_dir_all(store)?)
 }
 
-fn bulk_lmdb(
+fn bulk_peer(
     place: &Place,
     contents: &Contents,
     edges: &[Edge],
-    order: Order,
+    contender: Contender,
     board: &mut Board,
 ) -> anyhow::Result<()> {
-    let name = match order {
-        Order::Random => "lmdb",
-        Order::Sorted => "lmdb, sorted",
-    };
-    let mut add = |figure: &str, unit, value| board.add(SUITE, figure, unit, name, value);
-    let dir = place.path("bulk-lmdb");
-    let lmdb = Lmdb::open(&dir, false)?;
-    let took = lmdb.load_concepts(&place.workload, contents, order)?;
-    let concepts = f64::from(place.workload.concepts);
-    add("bulk concepts", Unit::PerSecond, concepts / took.as_secs_f64());
-    let took = lmdb.load_edges(edges, order)?;
-    add("bulk edges", Unit::PerSecond, edges.len() as f64 / took.as_secs_f64());
-    add("file size", Unit::Bytes, lmdb.file_size()? as f64);
+    let dir = place.path("bulk-peer");
+    let mut peer = contender.open_to_write(&dir, false)?;
+    let concepts = peer.load_concepts(&place.workload, contents)?;
+    let took = [concepts, peer.load_edges(edges)?];
+    add_bulk(place, edges, contender.name(), took, peer.file_size()?, board);
+    drop(peer);
+    Ok(std::fs::remove_dir_all(dir)?)
+}
+
+/// LMDB at its best: for users who have everything beforehand and can sort it.
+fn bulk_sorted(
+    place: &Place,
+    contents: &Contents,
+    edges: &[Edge],
+    board: &mut Board,
+) -> anyhow::Result<()> {
+    let dir = place.path("bulk-sorted");
+    std::fs::create_dir_all(&dir)?;
+    let mut lmdb = Lmdb::open(&dir, false)?;
+    let concepts = lmdb.load_concepts_sorted(&place.workload, contents)?;
+    let took = [concepts, lmdb.load_edges_sorted(edges)?];
+    add_bulk(place, edges, "lmdb, sorted", took, lmdb.file_size()?, board);
     drop(lmdb);
     Ok(std::fs::remove_dir_all(dir)?)
+}
+
+fn add_bulk(
+    place: &Place,
+    edges: &[Edge],
+    name: &str,
+    [concepts, links]: [Duration; 2],
+    file_size: u64,
+    board: &mut Board,
+) {
+    let mut add = |figure: &str, unit, value| board.add(SUITE, figure, unit, name, value);
+    let concept_count = f64::from(place.workload.concepts);
+    add("bulk concepts", Unit::PerSecond, concept_count / concepts.as_secs_f64());
+    add("bulk edges", Unit::PerSecond, edges.len() as f64 / links.as_secs_f64());
+    add("file size", Unit::Bytes, file_size as f64);
 }

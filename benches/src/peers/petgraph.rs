@@ -5,8 +5,8 @@ use petgraph::algo::dijkstra;
 use petgraph::csr::Csr;
 use petgraph::visit::EdgeRef;
 
-use super::search::{self, Scratch};
-use super::{Source, View, neighbor_digest};
+use crate::reading::search::{self, Scratch};
+use crate::reading::{Source, View, neighbor_digest};
 use crate::workload::{Edge, Workload};
 
 /// Type, confidence, and minus its logarithm.

@@ -3,12 +3,11 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use sutra_reader::{
-    BestQuery, Concept, Direction, NeighborQuery, PathQuery, ReadError, Reader, Snapshot,
-};
+use sutra_reader::{BestQuery, Concept, Direction, NeighborQuery, PathQuery, Reader, Snapshot};
 
-use super::search::Scratch;
-use super::{Source, View, neighbor_digest, touched};
+use super::whole;
+use crate::reading::search::Scratch;
+use crate::reading::{Source, View, neighbor_digest, touched};
 
 /// An open reader.
 #[derive(Debug)]
@@ -105,10 +104,4 @@ impl View for Snapshot {
 fn path_length(snapshot: &Snapshot, (from, to): (u32, u32), query: &PathQuery<'_>) -> Option<u64> {
     let path = whole(snapshot.find_path(&snapshot.hold(from), &snapshot.hold(to), query))?;
     Some(path.edges.len() as u64)
-}
-
-/// A store that was just written has no damage; a bench that met some must not go on.
-#[inline]
-fn whole<T>(read: Result<T, ReadError>) -> T {
-    read.expect("the store under test can be read")
 }
