@@ -24,7 +24,7 @@ BARS = [
 LINES = [
     "get content p50", "neighbors p50", "path of 3, both ends p50",
     "one write, accepted p50", "one write, durable p50", "one write, visible p50",
-    "one write, accepted p99", "bytes a concept with its edges", "kill to serving p50",
+    "one write, accepted: coordinator's time", "bytes a concept with its edges", "kill to serving p50",
 ]
 
 
