@@ -131,6 +131,17 @@ impl Coordinator {
         Ok(sum)
     }
 
+    /// Page faults of all its threads: most are first stores to a page since its last sync.
+    pub fn page_faults(&self) -> anyhow::Result<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // Behind the program's name: the state is the first field, faults are the eighth and tenth.
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let number = |at: usize| fields.get(at).and_then(|text| text.parse::<u64>().ok());
+        let sum = number(7).zip(number(9)).map(|(minor, major)| minor + major);
+        sum.context("the kernel tells no page faults")
+    }
+
     /// Stops it cleanly.
     pub fn stop(mut self) -> anyhow::Result<()> {
         self.connect()?.stop()?;

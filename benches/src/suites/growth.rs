@@ -87,10 +87,14 @@ fn measure(stores: &mut Stores<'_>, board: &mut Sized<'_>) -> anyhow::Result<()>
     for _ in 0..settings.rounds {
         for (level, name) in WRITES {
             let cpu_ns = stores.coordinator.cpu_ns()?;
+            let faults = stores.coordinator.page_faults()?;
             let nanos = repeat(duration, || write_one(&mut client, &mut news, level))?;
             let cpu_ns = (stores.coordinator.cpu_ns()? - cpu_ns) as f64 / nanos.len() as f64;
             let of_cpu = format!("{name}: coordinator's time");
             board.add(&of_cpu, Unit::Nanoseconds, Contender::Sutra, cpu_ns);
+            let faults = (stores.coordinator.page_faults()? - faults) as f64 / nanos.len() as f64;
+            let of_faults = format!("{name}: coordinator's page faults");
+            board.add(&of_faults, Unit::Times, Contender::Sutra, faults);
             board.add_quantiles(name, Contender::Sutra, nanos);
         }
         let nanos = repeat(duration, || commit_one(&mut *lmdb, &mut news))?;
