@@ -12,6 +12,7 @@ pub mod backup;
 mod checkpoint;
 mod clients;
 mod decide;
+mod direct;
 mod entry;
 mod error;
 mod generation;

@@ -5,7 +5,7 @@
 //! | A a clean stop | clean flag in the newest durable slot | open |
 //! | B the process died | the run mark is of this boot, device and inode | the page cache is intact: from the last published slot, the log's tail is applied again |
 //! | C power lost, or a copied file | the run mark is not | the durable slot only: truth checked, everything derived made anew, the log applied again |
-//! | D a sync failed | `wal/poisoned`, or the mark's flag | refused |
+//! | D a sync failed | `wal/poisoned`, or the mark's flag in this boot | neither the page cache nor the file is trusted: a copy is made of what the disk itself gives, recovered as in C with the log as the disk has it, and takes the file's place; then the mark goes |
 //! | E a torn log tail | the log tells | cut; if the file shows more than is left of the log, a copy of it is recovered as in C and takes its place |
 //! | F proven damage | the log, or a check of truth, tells | refused, with the place |
 //!
@@ -33,6 +33,7 @@ use zerocopy::IntoBytes;
 use crate::apply::{Gathered, Roots, Writer};
 use crate::checkpoint::Checkpointer;
 use crate::clients::Clients;
+use crate::direct;
 use crate::entry::{Entry, EntryHead};
 use crate::error::CoordinatorError;
 use crate::image::Image;
@@ -75,9 +76,6 @@ pub struct Opened {
 /// Opens the store in `dir`, making it if it is new, and recovers it.
 pub fn open(dir: &StoreDir, options: &Options) -> Result<Opened, CoordinatorError> {
     let path = dir.storage_path();
-    if let Some(reason) = dir.poisoned() {
-        return Err(CoordinatorError::Poisoned { store: dir.path().to_owned(), reason });
-    }
     let opening = CoordinatorError::io(format!("{} could not be opened", path.display()));
     let file = match dir.open_storage().map_err(opening)? {
         Some(file) => file,
@@ -88,12 +86,20 @@ pub fn open(dir: &StoreDir, options: &Options) -> Result<Opened, CoordinatorErro
     if !view.superblock().is_writable {
         return Err(CoordinatorError::ReadOnlyFormat { path });
     }
-    let recovered = match recover(dir, options, view) {
-        Err(CoordinatorError::LogCut { written_lsn, begun_lsn }) => {
-            tracing::warn!(written_lsn, begun_lsn, "the log was cut: making storage.dat anew");
-            recover_copy(dir, options)
+    let poisoned = dir.poisoned().or_else(|| is_poisoned(&view).then(|| MARKED.to_owned()));
+    let recovered = match poisoned {
+        Some(reason) => {
+            tracing::warn!(%reason, "a sync failed: making storage.dat anew from the disk");
+            drop(view);
+            recover_copy(dir, options, Trust::Disk)
         }
-        recovered => recovered,
+        None => match recover(dir, options, view, Trust::PageCache) {
+            Err(CoordinatorError::LogCut { written_lsn, begun_lsn }) => {
+                tracing::warn!(written_lsn, begun_lsn, "the log was cut: making storage.dat anew");
+                recover_copy(dir, options, Trust::PageCache)
+            }
+            recovered => recovered,
+        },
     };
     recovered.map_err(|error| match error {
         CoordinatorError::Damaged { damage, .. } => CoordinatorError::Damaged { path, damage },
@@ -101,31 +107,75 @@ pub fn open(dir: &StoreDir, options: &Options) -> Result<Opened, CoordinatorErro
     })
 }
 
+/// Why a file whose run mark is flagged is not trusted.
+const MARKED: &str = "its run mark says so";
+
+/// Whose word is taken for what is in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// The system's, as always.
+    PageCache,
+    /// The disk's alone: after a failed sync the system calls pages clean that were never written.
+    Disk,
+}
+
+/// Whether a sync of this file failed in this boot. After another boot the page cache is gone, and
+/// what there is of the file is what the disk has: row C.
+fn is_poisoned(view: &View) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let mark = view.run_mark();
+    let is_of_this_boot = sys::clock::boot_id().ok().zip(view.map().file().metadata().ok());
+    is_of_this_boot.is_some_and(|(boot, stat)| mark.is_of(boot, stat.dev(), stat.ino()))
+        && mark.flags & RunMark::POISONED != 0
+}
+
 /// Recovers a copy of `storage.dat` as after a loss of power, and puts it in the file's place: what
 /// is derived from entries that the log has no more cannot be taken back under the readers of the
 /// file, who stay with it until they see that it was replaced.
-fn recover_copy(dir: &StoreDir, options: &Options) -> Result<Opened, CoordinatorError> {
+///
+/// The copy takes the place when it is whole and on disk, and a mark of a failed sync goes last; so
+/// whatever ends this in between, it is begun again.
+fn recover_copy(
+    dir: &StoreDir,
+    options: &Options,
+    trust: Trust,
+) -> Result<Opened, CoordinatorError> {
     let path = dir.storage_path();
     let copying =
         || CoordinatorError::io(format!("{} could not be replaced by a copy", path.display()));
     let viewing = |source| CoordinatorError::View { path: path.clone(), source };
     let gone = || copying()(std::io::ErrorKind::NotFound.into());
-    let mut file = dir.open_storage().map_err(copying())?.ok_or_else(gone)?;
-    let view = View::writable(file.try_clone().map_err(copying())?).map_err(viewing)?;
-    let old = view.superblock();
-    let generation = old.generation + 1;
-    let block = UncheckedSuperblock::new(old.store_id, generation, old.created_at, old.hash_seed);
-    let fill = |mut copy: &File| {
-        use std::os::unix::fs::FileExt;
-        std::io::copy(&mut file, &mut copy)?;
-        copy.write_all_at(block.as_bytes(), SUPERBLOCK_OFFSET)
-    };
-    let copy = dir.replace_storage(fill).map_err(copying())?;
-    let opened = recover(dir, options, View::writable(copy).map_err(viewing)?)?;
-    view.header_word(SUPERSEDED_BY_OFFSET).store(generation, Ordering::Release);
-    if let Some(word) = view.map().half_word(COMMIT_SEQ_OFFSET) {
-        sys::wait::wake_all(word);
+    let mut old = dir.open_storage().map_err(copying())?.ok_or_else(gone)?;
+    let (mut storage, file) = dir.begin_next_storage().map_err(copying())?;
+    match trust {
+        Trust::PageCache => std::io::copy(&mut old, &mut &file).map(drop),
+        Trust::Disk => direct::copy(&old, &file),
     }
+    .map_err(copying())?;
+    // The copy's own words count from here on.
+    let copied = View::writable(file.try_clone().map_err(copying())?).map_err(viewing)?;
+    let block = copied.superblock();
+    let generation = block.generation + 1;
+    let block =
+        UncheckedSuperblock::new(block.store_id, generation, block.created_at, block.hash_seed);
+    drop(copied);
+    use std::os::unix::fs::FileExt;
+    file.write_all_at(block.as_bytes(), SUPERBLOCK_OFFSET).map_err(copying())?;
+    let opened = recover(dir, options, View::writable(file).map_err(viewing)?, trust)?;
+
+    let syncing = |source| CoordinatorError::Sync { what: "storage.dat", source };
+    opened.writer.image.view().map().file().sync_all().map_err(syncing)?;
+    storage.take_place().map_err(copying())?;
+    storage.settle().map_err(syncing)?;
+    // Its readers are told if it can still be told anything; else they see that its heartbeat ends.
+    if let Ok(view) = View::writable(old) {
+        view.header_word(SUPERSEDED_BY_OFFSET).store(generation, Ordering::Release);
+        if let Some(word) = view.map().half_word(COMMIT_SEQ_OFFSET) {
+            sys::wait::wake_all(word);
+        }
+    }
+    storage.remove_old().map_err(copying())?;
+    dir.clear_poisoned().map_err(copying())?;
     Ok(opened)
 }
 
@@ -163,7 +213,12 @@ fn create(dir: &StoreDir) -> Result<File, CoordinatorError> {
         .map_err(CoordinatorError::io(format!("{} could not be made", path.display())))
 }
 
-fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, CoordinatorError> {
+fn recover(
+    dir: &StoreDir,
+    options: &Options,
+    view: View,
+    trust: Trust,
+) -> Result<Opened, CoordinatorError> {
     let path = dir.storage_path();
     let boot_id =
         sys::clock::boot_id().map_err(CoordinatorError::io("the boot id could not be read"))?;
@@ -184,13 +239,11 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
         return Err(damage.into());
     };
     let is_of_this_boot = mark.is_of(boot_id, stat.dev(), stat.ino());
-    if is_of_this_boot && mark.flags & RunMark::POISONED != 0 {
-        let reason = "its run mark says so".to_owned();
-        return Err(CoordinatorError::Poisoned { store: dir.path().to_owned(), reason });
-    }
     let published = if is_of_this_boot { view.capture()? } else { None };
     let (state, base) = match published {
-        _ if durable.flags & Slot::CLEAN != 0 => (State::Clean, *durable),
+        _ if trust == Trust::PageCache && durable.flags & Slot::CLEAN != 0 => {
+            (State::Clean, *durable)
+        }
         Some(slot) if slot.commit_seq >= durable.commit_seq => (State::ProcessDied, slot),
         Some(_) => (State::ProcessDied, *durable),
         None => (State::PowerLost, *durable),
@@ -245,7 +298,10 @@ fn recover(dir: &StoreDir, options: &Options, view: View) -> Result<Opened, Coor
     let mut wal = Wal::open(
         &dir.wal_path(),
         image.view().superblock().store_id,
-        wal::Options::with_first_segment(options.log_segment_size),
+        wal::Options {
+            distrust_page_cache: trust == Trust::Disk,
+            ..wal::Options::with_first_segment(options.log_segment_size)
+        },
         durable.published_lsn,
         proof_lsn,
         |lsn, payload| {

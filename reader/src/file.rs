@@ -5,7 +5,7 @@
 //! | of this boot, device and inode | any | the ring: the page cache holds all that was stored |
 //! | any other | clean | ring or durable slot, whichever is newer: all of it was synced |
 //! | any other | not clean, or none | no: `NeedsRecovery` |
-//! | poisoned: a sync failed | any | no: `NeedsRecovery`, and no coordinator starts either |
+//! | poisoned: a sync failed | any | no: `NeedsRecovery`; a coordinator makes it anew from the disk |
 
 use std::fs::File;
 use std::io;
@@ -97,17 +97,8 @@ impl StoreFile {
         file.check_directory().map_err(of_damage)?;
         let slot = file.accept().map_err(of_damage)?.map_err(|found| {
             let path = file.path.to_path_buf();
-            let remedy = match found {
-                SYNC_FAILED => {
-                    "the coordinator refuses it too: check the disk, and restore a copy \
-                     of the store"
-                        .to_owned()
-                }
-                _ => {
-                    let store = path.parent().unwrap_or(&path).display();
-                    format!("start its coordinator once with `sutra serve {store}`")
-                }
-            };
+            let store = path.parent().unwrap_or(&path).display();
+            let remedy = format!("start its coordinator once with `sutra serve {store}`");
             OpenError::NeedsRecovery { path, found, remedy }
         })?;
         // Only `sutra stats` looks at it: a file system without such locks loses no more than that.

@@ -375,21 +375,44 @@ fn a_log_without_its_file_is_refused_and_no_file_is_made() {
 }
 
 #[test]
-fn a_store_whose_sync_failed_is_refused_with_the_reason_and_stays_readable() {
-    let mut store = TestStore::started();
-    store.client().learn("a", "kept");
+fn a_store_whose_sync_failed_is_made_anew_from_what_the_disk_has() {
+    let mut random = Random::from_env("sync failed");
+    let (mut store, expected) = half_checkpointed(&mut random);
+    let reader = store.reader();
+    let held = reader.snapshot().unwrap();
     store.kill();
     let mark = store.wal_dir().join("poisoned");
     std::fs::write(&mark, "the disk said EIO").unwrap();
-    let errors = store.try_start().unwrap_err();
-    assert!(errors.contains("the disk said EIO"), "{errors}");
-    assert!(store.reader().snapshot().unwrap().contains("a").unwrap());
-    std::fs::remove_file(&mark).unwrap();
+    // Again and again, if it is killed meanwhile; the mark goes last.
+    for _ in 0..4 {
+        store.spawn();
+        std::thread::sleep(Duration::from_micros(random.below(20_000)));
+        store.kill();
+        assert_eq!(shown(&store), expected, "it stays readable");
+        if !mark.exists() {
+            std::fs::write(&mark, "the disk said EIO").unwrap();
+        }
+    }
+    let generation = store.reader().snapshot().unwrap().stats().generation;
+    store.start();
+    assert!(!mark.exists());
+    assert_eq!(shown(&store), expected);
+    assert_eq!(store.reader().snapshot().unwrap().stats().generation, generation + 1);
+    assert_eq!(describe(&held), expected);
+    write_some(&mut store.client(), &mut random, 50);
+    let lsn = store.reader().snapshot().unwrap().published_lsn();
+    let moved = reader.wait_for_lsn(lsn, Duration::from_secs(20)).unwrap();
+    assert_eq!(describe(&moved), shown(&store));
 
+    // Told by the run mark alone.
+    store.kill();
+    let expected = describe(&moved);
     poison_run_mark(&store);
-    let errors = store.try_start().unwrap_err();
-    assert!(errors.contains("sync"), "{errors}");
     assert!(matches!(store.open(), Err(OpenError::NeedsRecovery { .. })));
+    store.start();
+    assert_eq!(shown(&store), expected);
+    store.kill_and_restart();
+    assert_eq!(shown(&store), expected);
 }
 
 #[test]

@@ -172,19 +172,6 @@ impl StoreDir {
         made
     }
 
-    /// Puts another `storage.dat` in the place of the one there is, as a whole or not at all.
-    ///
-    /// # Errors
-    /// Those of `fill` and of the system.
-    pub fn replace_storage(&self, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<File> {
-        self.directory.unlink(STORAGE_TEMPORARY_NAME)?;
-        let made = self.make_storage(fill);
-        if made.is_err() {
-            let _ = self.directory.unlink(STORAGE_TEMPORARY_NAME);
-        }
-        made
-    }
-
     fn make_storage(&self, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<File> {
         let file = self.directory.create_file(STORAGE_TEMPORARY_NAME, STORAGE_MODE)?;
         fill(&file)?;
@@ -293,6 +280,15 @@ impl StoreDir {
             Ok(_) if !reason.is_empty() => Some(reason),
             _ => Some("the reason was not recorded".to_owned()),
         }
+    }
+
+    /// Takes the mark of a failed sync away: nothing is left of what it warns of.
+    ///
+    /// # Errors
+    /// What the system says; the mark may then still be there.
+    pub fn clear_poisoned(&self) -> io::Result<()> {
+        self.wal.unlink(POISONED_NAME)?;
+        self.wal.file().sync_all()
     }
 
     /// Unlinks the socket that a killed coordinator left at `path`. The locks, which this process

@@ -250,11 +250,16 @@ impl Wal {
     ) -> Result<(), WalError> {
         let written_lsn = self.written_lsn();
         let store_id = Some(self.current.segment.id.store_id);
-        let walk =
-            walk(&self.directory, store_id, Start::Above(after_lsn), &mut |lsn, payload| {
+        let walk = walk(
+            &self.directory,
+            store_id,
+            Start::Above(after_lsn),
+            false,
+            &mut |lsn, payload| {
                 // A failed append may have left entries that were never acknowledged.
                 if lsn <= written_lsn { visit(lsn, payload) } else { Ok(()) }
-            })?;
+            },
+        )?;
         if walk.missing_lsn <= written_lsn {
             return Err(walk.damage(&self.directory, Proof::Store { lsn: written_lsn }));
         }

@@ -185,7 +185,7 @@ pub(crate) fn archive(
     let name = segment_name(sequence);
     let mut bytes = Vec::new();
     match log.open_file(&name, false) {
-        Ok(file) => segment::read(log, &file, &name, &mut bytes)?,
+        Ok(file) => segment::read(log, &file, &name, &mut bytes, false)?,
         Err(WalError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
             return Ok(None);
         }

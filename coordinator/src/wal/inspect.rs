@@ -68,7 +68,7 @@ pub fn inspect(path: &Path) -> Result<Inspection, WalError> {
 pub fn inspect_with(path: &Path, visit: Visit<'_>) -> Result<Inspection, WalError> {
     let directory = Directory::open(path)?;
     let spares = directory.list()?.spares;
-    let walk = walk(&directory, None, Start::First, visit)?;
+    let walk = walk(&directory, None, Start::First, false, visit)?;
     let damage = walk.proof.clone().map(|proof| walk.damage(&directory, proof).to_string());
     let counted = || walk.segments.iter().filter(|segment| segment.entry_count > 0);
     Ok(Inspection {

@@ -71,8 +71,8 @@ pub struct Options {
     /// New segments double up to this: 64 MiB. Larger ones are made for single large
     /// appends only. Spares together take no more than this either.
     pub segment_size_max: u64,
-    /// Set when the last run ended with a failed sync: the page cache is dropped before
-    /// reading, so that only what is on disk counts, and new entries go to a new file.
+    /// Set when the last run ended with a failed sync: segments are read past the page cache,
+    /// so that only what is on disk counts, and new entries go to a new file.
     pub distrust_page_cache: bool,
 }
 

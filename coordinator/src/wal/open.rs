@@ -4,8 +4,6 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::Advice;
-
 use super::Options;
 use super::append::{Closed, Current, Wal};
 use super::directory::{Directory, PREPARE_NAME, segment_name, spare_name};
@@ -86,10 +84,9 @@ impl Wal {
         let directory = Arc::new(Directory::open_or_create(path)?);
         directory.sync()?; // names as we find them now stay, whoever made them
         let found = directory.list()?;
-        if options.distrust_page_cache {
-            drop_page_cache(&directory, &found.segments)?;
-        }
-        let walk = walk(&directory, Some(store_id), Start::Above(start_after_lsn), &mut visit)?;
+        let past_cache = options.distrust_page_cache;
+        let start = Start::Above(start_after_lsn);
+        let walk = walk(&directory, Some(store_id), start, past_cache, &mut visit)?;
         if let Some(proof) = walk.proof.clone() {
             return Err(walk.damage(&directory, proof));
         }
@@ -158,7 +155,11 @@ fn cut(walk: &Walk, workshop: &mut Workshop) -> Result<(Current, VecDeque<Closed
         last_lsn = seen.last_lsn.max(last_lsn);
         match (keep, seen.header) {
             (Some((keep_index, offset)), Ok(id)) if keep_index == index => {
-                let end = seen.stale_end_offset.max(offset + CUT_SIZE_MIN).min(seen.size);
+                let end = match workshop.options.distrust_page_cache {
+                    // The cache may show entries there that the disk has not.
+                    true => seen.size,
+                    false => seen.stale_end_offset.max(offset + CUT_SIZE_MIN).min(seen.size),
+                };
                 write_zeros(&file, offset, end, || true).map_err(|source| WalError::Write {
                     path: path(),
                     offset,
@@ -256,19 +257,4 @@ fn spares(directory: &Directory, sequences: &[u64]) -> Result<Vec<Retired>, WalE
         spares.push(Retired { sequence, size });
     }
     Ok(spares)
-}
-
-/// After a failed sync the page cache may show, as clean, what the disk does not hold. It
-/// is dropped, so that the walk reads what is really there.
-fn drop_page_cache(directory: &Directory, sequences: &[u64]) -> Result<(), WalError> {
-    for &sequence in sequences {
-        let name = segment_name(sequence);
-        let file = directory.open_file(&name, true)?;
-        // Only clean pages can be dropped. Whether this fails does not matter: nothing is
-        // taken for synced because of it, but only because it can be read afterwards.
-        let _ = file.sync_data();
-        rustix::fs::fadvise(&file, 0, None, Advice::DontNeed)
-            .map_err(|errno| WalError::io(&directory.path_of(&name), "drop the cache of", errno))?;
-    }
-    Ok(())
 }

@@ -96,11 +96,13 @@ pub(crate) enum Start {
     First,
 }
 
-/// Reads all segments; calls `visit` for every entry that counts and is asked for.
+/// Reads all segments, past the system's cache if it is not trusted; calls `visit` for every entry
+/// that counts and is asked for.
 pub(crate) fn walk(
     directory: &Directory,
     store_id: Option<[u8; 16]>,
     start: Start,
+    past_cache: bool,
     visit: Visit<'_>,
 ) -> Result<Walk, WalError> {
     let mut walker = Walker {
@@ -127,7 +129,7 @@ pub(crate) fn walk(
             Err(WalError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => continue,
             file => file?,
         };
-        segment::read(directory, &file, &name, &mut bytes)?;
+        segment::read(directory, &file, &name, &mut bytes, past_cache)?;
         walker.segment(sequence, store_id, &bytes)?;
     }
     walker.walk.missing_lsn = walker.missing_lsn();

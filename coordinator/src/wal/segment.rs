@@ -8,6 +8,8 @@ use std::sync::Arc;
 use sutra_layout::sys::fork::Kept;
 use zerocopy::IntoBytes;
 
+use crate::direct::DirectFile;
+
 use super::directory::{Directory, segment_name};
 use super::error::WalError;
 use super::format::{GROUPS_OFFSET, SEGMENT_HEADER_SIZE, SegmentId};
@@ -64,16 +66,28 @@ pub(crate) fn write_zeros(
 /// Reads a whole segment into `bytes`, which is reused from one to the next.
 ///
 /// Whole, because what follows a bad entry may prove that it was once synced: there is
-/// no end of a log at which reading could stop.
+/// no end of a log at which reading could stop. `past_cache` asks the disk itself.
 pub(crate) fn read(
     directory: &Directory,
     file: &File,
     name: &str,
     bytes: &mut Vec<u8>,
+    past_cache: bool,
 ) -> Result<(), WalError> {
     let failed = |source| WalError::io(&directory.path_of(name), "read", source);
     let size = file.metadata().map_err(failed)?.len() as usize;
     bytes.clear();
+    if past_cache {
+        let mut direct = DirectFile::of(file).map_err(failed)?;
+        while bytes.len() < size {
+            let part = direct.read(bytes.len() as u64).map_err(failed)?;
+            if part.is_empty() {
+                break;
+            }
+            bytes.extend_from_slice(part);
+        }
+        return Ok(());
+    }
     bytes.resize(size, 0);
     let mut read_size = 0;
     while read_size < size {
