@@ -38,7 +38,7 @@ impl Checkpointer {
         is_clean: bool,
     ) -> Result<(), CoordinatorError> {
         let region = clients_region(self.next_place);
-        self.image.ensure(region, clients.len() as u64)?;
+        self.image.ensure_from_reserve(region, clients.len() as u64)?;
         for (ordinal, client) in (0..).zip(clients) {
             self.image.store_unit(region, ordinal, client)?;
         }

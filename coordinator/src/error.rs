@@ -62,18 +62,6 @@ pub enum CoordinatorError {
         /// Why, and what can be done.
         what: String,
     },
-    /// An earlier coordinator's sync failed.
-    #[error(
-        "a sync of {} failed ({reason}), so neither its file nor the system's cache of it can be trusted; \
-         check the disk, then restore a copy",
-        store.display()
-    )]
-    Poisoned {
-        /// The store.
-        store: PathBuf,
-        /// What failed.
-        reason: String,
-    },
     /// Another coordinator took over: this one was stopped for too long.
     #[error(
         "another coordinator (epoch {found}) took over from this one (epoch {own}); it writes no more"
@@ -85,7 +73,7 @@ pub enum CoordinatorError {
         own: u64,
     },
     /// No room for what was already logged.
-    #[error("no space left for {region} of storage.dat: {source}; free some space and start again")]
+    #[error("no space left for {region} of storage.dat: {source}; free some space and try again")]
     StorageFull {
         /// The region that could not grow.
         region: &'static str,

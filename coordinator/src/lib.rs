@@ -24,6 +24,7 @@ pub mod log;
 mod offline;
 mod options;
 mod plant;
+mod poison;
 mod publish;
 mod rebuild;
 mod reconciler;

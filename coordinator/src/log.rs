@@ -5,13 +5,14 @@ use std::path::Path;
 use crate::entry::Entry;
 use crate::wal::{Inspection, WalError, inspect_with};
 
-/// Reads the log in directory `path`, each entry included; changes nothing and takes no lock.
+/// Reads the log in directory `path`, each entry included, past the system's cache if that is not
+/// to be trusted; changes nothing and takes no lock.
 ///
 /// # Errors
 /// If it cannot be read. What is damaged is told in the result.
-pub fn inspect_log(path: &Path) -> Result<Inspection, WalError> {
+pub fn inspect_log(path: &Path, past_cache: bool) -> Result<Inspection, WalError> {
     let mut unreadable = None;
-    let mut inspection = inspect_with(path, &mut |lsn, payload| {
+    let mut inspection = inspect_with(path, past_cache, &mut |lsn, payload| {
         let read = Entry::decode(payload).and_then(|entry| {
             entry.operations.enumerate().try_for_each(|(index, operation)| {
                 operation.map(|_| ()).map_err(|fault| format!("operation {index}: {fault}"))

@@ -10,6 +10,7 @@ use crate::checkpoint::Checkpointer;
 use crate::decide::Decider;
 use crate::error::CoordinatorError;
 use crate::options::Options;
+use crate::poison;
 use crate::reconciler::{Reconciler, Session};
 use crate::recovery::{self, State};
 use crate::store_dir::StoreDir;
@@ -21,7 +22,7 @@ pub struct Offline {
     checkpointer: Checkpointer,
     state: State,
     /// The locks, given back last.
-    _dir: StoreDir,
+    dir: StoreDir,
 }
 
 impl Offline {
@@ -35,7 +36,7 @@ impl Offline {
         let state = opened.state;
         let (reconciler, checkpointer) =
             Reconciler::new(opened, Decider::new(options.metric, options.graph));
-        Ok(Offline { reconciler, checkpointer, state, _dir: dir })
+        Ok(Offline { reconciler, checkpointer, state, dir })
     }
 
     /// How the store was found.
@@ -63,7 +64,8 @@ impl Offline {
             panic!("the frame is no write");
         };
         let session = Session { client_id, author: author.to_owned() };
-        Ok(self.reconciler.write(&session, &write)?.reply)
+        let answer = self.reconciler.write(&session, &write);
+        Ok(answer.inspect_err(|error| poison::mark(&self.dir, error))?.reply)
     }
 
     /// Makes all that was written durable, then visible.
@@ -71,6 +73,10 @@ impl Offline {
     /// # Errors
     /// Whatever ends a coordinator.
     pub fn publish(&mut self) -> Result<(), CoordinatorError> {
+        self.try_publish().inspect_err(|error| poison::mark(&self.dir, error))
+    }
+
+    fn try_publish(&mut self) -> Result<(), CoordinatorError> {
         self.reconciler.settle()?;
         let durable_lsn = self.reconciler.wal.syncer().sync()?;
         let slot = Slot { durable_lsn, ..self.reconciler.writer.now };
@@ -82,7 +88,11 @@ impl Offline {
     /// # Errors
     /// Whatever ends a coordinator.
     pub fn checkpoint(&mut self) -> Result<(), CoordinatorError> {
-        self.publish()?;
+        self.try_checkpoint().inspect_err(|error| poison::mark(&self.dir, error))
+    }
+
+    fn try_checkpoint(&mut self) -> Result<(), CoordinatorError> {
+        self.try_publish()?;
         let slot = *self.reconciler.publisher.last();
         self.checkpointer.write(&slot, &self.reconciler.writer.clients.table(), false)?;
         self.reconciler.wal.recycle(slot.published_lsn)?;
@@ -95,7 +105,11 @@ impl Offline {
     /// # Errors
     /// Whatever ends a coordinator.
     pub fn close(mut self) -> Result<u64, CoordinatorError> {
-        self.publish()?;
+        self.try_close().inspect_err(|error| poison::mark(&self.dir, error))
+    }
+
+    fn try_close(&mut self) -> Result<u64, CoordinatorError> {
+        self.try_publish()?;
         let Reconciler { writer, publisher, .. } = &self.reconciler;
         let slot = Slot { commit_seq: publisher.last().commit_seq + 1, ..*publisher.last() };
         self.checkpointer.write(&slot, &writer.clients.table(), true)?;

@@ -22,3 +22,7 @@ pub const VECTOR_SPACES_MAX: usize = 4;
 pub const CLIENTS_MAX: usize = 4096;
 /// Record ordinals are 48 bits wide.
 pub const RECORD_ORDINAL_MAX: u64 = (1 << 48) - 2;
+/// What writers leave of a disk that becomes full: a checkpoint's client table, the names of segments
+/// that are recycled, and whatever the file system notes for itself when it writes back what lies in
+/// reserved space. So a checkpoint and a clean stop still go through.
+pub const DISK_RESERVE_SIZE: u64 = 1 << 20;

@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use sutra_client::protocol::{ErrorCode, FrameKind, Reply, WriteReply};
 use sutra_client::{Level, socket};
-use sutra_coordinator::{CoordinatorError, Offline, Options};
+use sutra_coordinator::{Offline, Options};
 use sutra_reader::Reader;
 
 use crate::ledger::{Frame, Ledger, count_versions, verify};
@@ -266,11 +266,8 @@ impl Life {
 
     /// The restart: what was acknowledged is there, and the frame without an answer goes in once.
     fn check(&mut self) -> Result<(), String> {
-        let mut store = match Offline::open(&self.options) {
-            Ok(store) => store,
-            Err(CoordinatorError::Poisoned { .. }) => return Ok(()),
-            Err(error) => return Err(format!("the restart: {error}; before: {}", self.errors())),
-        };
+        let mut store = Offline::open(&self.options)
+            .map_err(|error| format!("the restart: {error}; before: {}", self.errors()))?;
         let reader = Reader::open(&self.store).map_err(said)?;
         let snapshot = reader.snapshot().map_err(said)?;
         verify(&snapshot, &self.ledger, &self.ledger)?;

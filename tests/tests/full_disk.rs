@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sutra_client::{Client, ClientError, ErrorCode, Level};
+use sutra_client::{Client, ClientError, ErrorCode, Horizon, Level};
 use sutra_coordinator::Plant;
 use sutra_reader::Reader;
 use sutra_tests::mount::{Mount, may_mount};
@@ -99,6 +99,12 @@ fn is_survived_when_full(place: &Mount, planted: Option<Plant>) {
     for _ in 0..10 {
         assert_eq!(fill(&mut client, count).unwrap(), count, "it is full");
     }
+    check(&reader, count);
+    // A checkpoint goes through, by what writers leave of the disk; a compaction does not begin.
+    client.flush().unwrap();
+    let horizon = Horizon::Time(u64::MAX);
+    let refused = client.compact(horizon, &[], Duration::from_secs(60)).unwrap_err();
+    assert_eq!(refused.code(), Some(ErrorCode::StorageFull), "{refused}");
     check(&reader, count);
 
     std::fs::remove_file(&ballast).unwrap();

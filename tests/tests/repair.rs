@@ -76,6 +76,29 @@ fn repaired(store: &mut TestStore) -> RepairReport {
 }
 
 #[test]
+fn a_store_whose_sync_failed_is_repaired_from_what_the_disk_has() {
+    let (mut store, _) = stopped();
+    store.start();
+    store.client().learn("last", "in the log alone");
+    let expected = shown(store.dir());
+    store.kill();
+    let (poisoned, words) = (store.wal_dir().join("poisoned"), b"in the log alone");
+    for is_damaged in [false, true] {
+        std::fs::write(&poisoned, "the disk said EIO").unwrap();
+        if is_damaged {
+            // In the record that came last: its blob is damaged, and the version is left out.
+            flip(&store.storage_path(), place_of(&store.storage_path(), words));
+        }
+        let report = repaired(&mut store);
+        assert!(!poisoned.exists());
+        assert_eq!(report.lost.is_empty(), !is_damaged, "{report:#?}");
+        let now = shown(store.dir());
+        let kept = expected.iter().filter(|(id, text)| now.get(*id) == Some(text)).count();
+        assert_eq!(kept, expected.len() - usize::from(is_damaged));
+    }
+}
+
+#[test]
 fn what_is_derived_is_made_anew_and_nothing_is_lost() {
     let (store, expected) = stopped();
     let spoilt: [fn(&TestStore); 4] = [

@@ -219,7 +219,7 @@ fn log_once(store: &Path) -> Check {
             _ => ok(format!("there is none: {STORAGE_FILE} stands alone")),
         };
     }
-    match inspect_log(&path) {
+    match inspect_log(&path, false) {
         Ok(found) => match problem(&found, lsns) {
             Some(problem) => bad(detail(&found), problem),
             None => ok(detail(&found)),

@@ -160,12 +160,11 @@ fn poisoned(store: &Path) -> Option<Finding> {
     };
     Some(Finding::fix(
         "log",
-        format!("a sync failed, and the store is refused until somebody has looked ({reason})"),
+        format!("a sync failed ({reason}): what the system shows of the store is not trusted"),
         format!(
-            "check the disk; copy {} away; then rm {} and serve it: what was acknowledged as \
-             durable is in the log",
-            store.display(),
-            path.display()
+            "check the disk; then `sutra serve {}`: the store is made anew from what the disk has, \
+             with all that was acknowledged as durable",
+            store.display()
         ),
     ))
 }

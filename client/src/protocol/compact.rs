@@ -147,7 +147,7 @@ pub struct Compacted {
     pub edges_before: u64,
     /// Versions of associations that were copied.
     pub edges_copied: u64,
-    /// Concepts that were forgotten because their time was over.
+    /// Concepts and associations that were forgotten because their time was over.
     pub expired: u64,
     /// Concepts that were purged.
     pub purged: u64,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sutra_layout::Damage;
 use sutra_layout::id::{Id, IdForm};
-use sutra_layout::lookup::{find_concept, newest_record};
+use sutra_layout::lookup::{find_concept, find_edge, newest_record};
 use sutra_layout::record::ConceptRecord;
 use sutra_layout::slot::Slot;
 use sutra_layout::symbol::SymbolTable;
@@ -14,6 +14,7 @@ use sutra_layout::view::View;
 use super::dead::count_below;
 use super::plan::Plan;
 use crate::error::CoordinatorError;
+use crate::rebuild::PACE;
 use crate::symbols::Symbols;
 
 type Result<T> = std::result::Result<T, CoordinatorError>;
@@ -58,13 +59,35 @@ pub struct Request {
     pub purges: Vec<Named>,
 }
 
-/// A concept that the loop has to forget.
+/// What the loop has to forget.
 #[derive(Clone, Debug)]
-pub struct Doomed {
-    /// Which.
-    pub named: Named,
-    /// For one whose time is over, the condition that it still is: 0, as for one that is not there.
-    pub if_lsn: Option<u64>,
+pub enum Doomed {
+    /// A concept.
+    Concept {
+        /// Which.
+        named: Named,
+        /// For one whose time is over, the condition that it still is: 0, as for one that is not
+        /// there.
+        if_lsn: Option<u64>,
+    },
+    /// An association whose time is over, between concepts that stay.
+    Association {
+        /// Where it starts, in the namespace of both.
+        source: Named,
+        /// Where it leads.
+        target: OwnedId,
+        /// Its type.
+        edge_type: u16,
+        /// Its newest version; if another came meanwhile, it stays.
+        lsn: u64,
+    },
+}
+
+impl Doomed {
+    /// Whether it goes because its time is over.
+    pub fn is_expired(&self) -> bool {
+        !matches!(self, Doomed::Concept { if_lsn: None, .. })
+    }
 }
 
 impl OwnedId {
@@ -125,26 +148,83 @@ pub fn find(
         let unknown = || CoordinatorError::NothingToPurge { id: named.id.as_id().to_string() };
         let (_, record) = found.ok_or_else(unknown)?;
         if !record.is_tombstone() {
-            doomed.push(Doomed { named: named.clone(), if_lsn: None });
+            doomed.push(Doomed::Concept { named: named.clone(), if_lsn: None });
         }
     }
-    if request.before == Before::Nothing || slot.records_expiring == 0 {
-        return Ok(doomed);
-    }
-    let names = symbols.names(SymbolTable::Namespace);
-    let now = sys::clock::now_us();
-    for concept in 0..slot.concepts as u32 {
-        if concept % 4096 == 0 {
-            check()?;
-        }
-        let Some((_, record)) = newest_record(view, slot, concept)? else { continue };
-        let is_over = record.expires_at != 0 && record.expires_at <= now;
-        if is_over && !record.is_tombstone() {
-            let named = named_of(view, slot, record, &names)?;
-            doomed.push(Doomed { named, if_lsn: Some(0) });
-        }
+    if request.before != Before::Nothing {
+        let names = symbols.names(SymbolTable::Namespace);
+        let expired = Expired { view, slot, names, now: sys::clock::now_us(), check };
+        expired.concepts(&mut doomed)?;
+        expired.associations(&mut doomed)?;
     }
     Ok(doomed)
+}
+
+/// Looks for what has expired.
+struct Expired<'a> {
+    view: &'a View,
+    slot: &'a Slot,
+    names: HashMap<u32, &'a str>,
+    now: u64,
+    check: &'a dyn Fn() -> Result<()>,
+}
+
+impl Expired<'_> {
+    fn is_over(&self, at: u64) -> bool {
+        at != 0 && at <= self.now
+    }
+
+    fn concepts(&self, doomed: &mut Vec<Doomed>) -> Result<()> {
+        if self.slot.records_expiring == 0 {
+            return Ok(());
+        }
+        for concept in 0..self.slot.concepts as u32 {
+            if u64::from(concept) % PACE == 0 {
+                (self.check)()?;
+            }
+            let Some((_, record)) = newest_record(self.view, self.slot, concept)? else { continue };
+            if self.is_over(record.expires_at) && !record.is_tombstone() {
+                let named = named_of(self.view, self.slot, record, &self.names)?;
+                doomed.push(Doomed::Concept { named, if_lsn: Some(0) });
+            }
+        }
+        Ok(())
+    }
+
+    fn associations(&self, doomed: &mut Vec<Doomed>) -> Result<()> {
+        if self.slot.edges_expiring == 0 {
+            return Ok(());
+        }
+        let (view, slot) = (self.view, self.slot);
+        // One that goes with a concept is told of twice: the second time there is none.
+        let living = |concept| -> Result<Option<&ConceptRecord>> {
+            let newest = newest_record(view, slot, concept)?.map(|(_, record)| record);
+            Ok(newest.filter(|record| !record.is_tombstone()))
+        };
+        for ordinal in 0..slot.edges {
+            if ordinal % PACE == 0 {
+                (self.check)()?;
+            }
+            let edge = view.edge(ordinal, slot)?;
+            if !self.is_over(edge.valid_until) || edge.is_tombstone() {
+                continue;
+            }
+            let newest = find_edge(view, slot, (edge.source, edge.target, edge.edge_type))?;
+            if newest.is_none_or(|(newest, _)| u64::from(newest) != ordinal) {
+                continue;
+            }
+            let (Some(source), Some(target)) = (living(edge.source)?, living(edge.target)?) else {
+                continue;
+            };
+            doomed.push(Doomed::Association {
+                source: named_of(view, slot, source, &self.names)?,
+                target: named_of(view, slot, target, &self.names)?.id,
+                edge_type: edge.edge_type,
+                lsn: edge.lsn,
+            });
+        }
+        Ok(())
+    }
 }
 
 fn named_of(

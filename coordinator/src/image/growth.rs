@@ -16,6 +16,7 @@ use sutra_layout::geometry::{
     GROWTH_UNIT, HEADER_SIZE, LIVE_ENDS_OFFSET, PAGE_SIZE, Region, Shape,
 };
 use sutra_layout::index::INDEX;
+use sutra_layout::limits::DISK_RESERVE_SIZE;
 use sutra_layout::slot::Slot;
 use sutra_layout::sys;
 use sutra_layout::view::View;
@@ -89,7 +90,16 @@ impl Growth {
         if end <= self.reserved[region.index()].load(Ordering::Acquire) {
             return Ok(());
         }
-        self.grow(region, end).map(|_| ())
+        self.grow(region, end, DISK_RESERVE_SIZE).map(|_| ())
+    }
+
+    /// Likewise, down to the last byte of the disk: for what ends a fullness, or what ends in good
+    /// order.
+    pub fn ensure_from_reserve(&self, region: Region, end: u64) -> Result<(), CoordinatorError> {
+        if end <= self.reserved[region.index()].load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.grow(region, end, 0).map(|_| ())
     }
 
     /// Likewise, where nothing is known of what the file has of the region: after a loss of power it
@@ -154,15 +164,20 @@ impl Growth {
             if reserved >= end || self.stopping.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            for (offset, size) in self.grow(region, end.min(reserved + step))? {
+            for (offset, size) in self.grow(region, end.min(reserved + step), DISK_RESERVE_SIZE)? {
                 self.view.map().populate(offset, size);
             }
         }
     }
 
-    /// Reserves, and returns the ranges of the file that are new.
+    /// Reserves, and returns the ranges of the file that are new. So many bytes stay free on the disk.
     #[cold]
-    fn grow(&self, region: Region, end: u64) -> Result<Vec<(u64, u64)>, CoordinatorError> {
+    fn grow(
+        &self,
+        region: Region,
+        end: u64,
+        kept_size: u64,
+    ) -> Result<Vec<(u64, u64)>, CoordinatorError> {
         let full = |source| CoordinatorError::StorageFull { region: region.name(), source };
         let shape = self
             .view
@@ -192,7 +207,7 @@ impl Growth {
             if Plant::SparseSpace.is_planted() {
                 file.set_len(self.view.map().size().max(start + to)).map_err(full)?;
             } else {
-                sys::reserve(file, start + from, to - from).map_err(full)?;
+                sys::reserve_leaving(file, start + from, to - from, kept_size).map_err(full)?;
             }
             // What was filled before may be in use: units need not end where a step does.
             let unfilled = within.next_multiple_of(GROWTH_UNIT);

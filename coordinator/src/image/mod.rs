@@ -62,6 +62,11 @@ impl Image {
         self.growth.ensure(region, end)
     }
 
+    /// The same for what must still go through when the disk is full to writers.
+    pub fn ensure_from_reserve(&self, region: Region, end: u64) -> Result<(), CoordinatorError> {
+        self.growth.ensure_from_reserve(region, end)
+    }
+
     /// Stores the words of one unit.
     pub fn store_unit<T: IntoBytes + Immutable>(
         &self,

@@ -29,10 +29,12 @@ use sutra_layout::view::View;
 
 use crate::checkpoint::Checkpointer;
 use crate::clients::Clients;
+use crate::direct;
 use crate::error::CoordinatorError;
 use crate::generation::build;
 use crate::generation::plan::Plan;
 use crate::options::Options;
+use crate::poison;
 use crate::store_dir::StoreDir;
 use crate::wal::{self, Inspection};
 
@@ -73,12 +75,16 @@ pub fn repair(store: &Path, is_dry_run: bool) -> Result<RepairReport, Coordinato
         return Err(CoordinatorError::io(format!("{} is no store", store.display()))(source));
     }
     let dir = StoreDir::acquire(store, PROGRAM, &options.socket_path())?;
-    let log = crate::log::inspect_log(&dir.wal_path())?;
     let path = dir.storage_path();
     let opened = dir.open_storage().map_err(CoordinatorError::io(format!("{}", path.display())))?;
+    let is_poisoned = match &opened {
+        Some(file) => poison::reason(&dir, file).is_some(),
+        None => dir.poisoned().is_some(),
+    };
+    let log = Log { found: crate::log::inspect_log(&dir.wal_path(), is_poisoned)?, is_poisoned };
     let problem = match opened {
         None => "storage.dat is missing".to_owned(),
-        Some(file) => match View::read_only(settled(&dir, file)) {
+        Some(file) => match View::read_only(settled(&dir, file, is_poisoned)?) {
             Ok(view) => return salvage(&dir, view, &log, is_dry_run),
             Err(error) => format!("storage.dat cannot be read: {error}"),
         },
@@ -86,22 +92,29 @@ pub fn repair(store: &Path, is_dry_run: bool) -> Result<RepairReport, Coordinato
     tail::make_of_log(dir, &options, &log, &problem, is_dry_run)
 }
 
-/// After a failed sync the system may show, as clean, what the disk does not hold: it is made to
-/// read again.
-fn settled(dir: &StoreDir, file: File) -> File {
-    if dir.poisoned().is_some() {
-        // Only clean pages can be dropped. What is then read is believed for its checksums alone.
-        let _ = file.sync_data();
-        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+/// The log of a store to be repaired.
+struct Log {
+    found: Inspection,
+    /// A sync failed: it is read past the system's cache.
+    is_poisoned: bool,
+}
+
+/// What there is to save. After a failed sync the system may show, as clean, what the disk does not
+/// hold: then it is a copy of what the disk gives.
+fn settled(dir: &StoreDir, file: File, is_poisoned: bool) -> Result<File, CoordinatorError> {
+    if !is_poisoned {
+        return Ok(file);
     }
-    file
+    let copy = temporary(dir)?;
+    direct::copy(&file, &copy).map_err(making(dir))?;
+    Ok(copy)
 }
 
 /// Copies what is whole into a new generation, and applies the log to it.
 fn salvage(
     dir: &StoreDir,
     view: View,
-    log: &Inspection,
+    log: &Log,
     is_dry_run: bool,
 ) -> Result<RepairReport, CoordinatorError> {
     let mut losses = Losses::default();
@@ -154,11 +167,11 @@ fn salvage(
 
     let mark = view.run_mark();
     let mark_epoch = if mark.is_whole() { mark.writer_epoch } else { 0 };
-    let writer_epoch = 1 + mark_epoch.max(slot.writer_epoch).max(log.writer_epoch);
+    let writer_epoch = 1 + mark_epoch.max(slot.writer_epoch).max(log.found.writer_epoch);
     if !is_log_whole {
         report.kept.extend(dir.put_log_aside().map_err(making(dir))?);
     }
-    tail::settle_log(&mut writer, dir, writer_epoch)?;
+    tail::settle_log(&mut writer, dir, log, writer_epoch)?;
     report.lsn = writer.applied_lsn();
     // Of another boot, so that later epochs are above it.
     writer.image.store_run_mark(RunMark { writer_epoch, ..RunMark::default() })?;

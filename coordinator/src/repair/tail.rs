@@ -10,7 +10,7 @@ use sutra_layout::sys;
 use zerocopy::IntoBytes;
 
 use super::loss::Losses;
-use super::{RepairReport, follows, making, store_id_of};
+use super::{Log, RepairReport, follows, making, store_id_of};
 use crate::apply::Writer;
 use crate::entry::{Entry, EntryHead};
 use crate::error::CoordinatorError;
@@ -18,7 +18,7 @@ use crate::offline::Offline;
 use crate::options::Options;
 use crate::reconciler::settle;
 use crate::store_dir::StoreDir;
-use crate::wal::{self, Inspection, Wal};
+use crate::wal::{self, Wal};
 
 const ENTRY: &str = "a log entry";
 
@@ -26,10 +26,11 @@ const ENTRY: &str = "a log entry";
 pub(super) fn apply(
     writer: &mut Writer,
     dir: &StoreDir,
-    log: &Inspection,
+    log: &Log,
     lsn: u64,
     losses: &mut Losses,
 ) -> Result<bool, CoordinatorError> {
+    let Log { found: log, is_poisoned } = log;
     let mut is_whole = log.damage.is_none();
     if !follows(log, lsn) {
         let why = "the log begins after it".to_owned();
@@ -53,7 +54,7 @@ pub(super) fn apply(
         }
         Ok(())
     };
-    wal::inspect_with(&dir.wal_path(), &mut |at, payload| {
+    wal::inspect_with(&dir.wal_path(), *is_poisoned, &mut |at, payload| {
         match step(at, payload) {
             Ok(()) => {}
             // What it rests on was lost before, or it says what this version does not know.
@@ -83,6 +84,7 @@ pub(super) fn apply(
 pub(super) fn settle_log(
     writer: &mut Writer,
     dir: &StoreDir,
+    log: &Log,
     writer_epoch: u64,
 ) -> Result<(), CoordinatorError> {
     if writer.gathered.is_empty() {
@@ -90,7 +92,8 @@ pub(super) fn settle_log(
     }
     let (store_id, lsn) = (writer.image.view().superblock().store_id, writer.applied_lsn());
     let path = dir.wal_path();
-    let mut log = Wal::open(&path, store_id, wal::Options::default(), lsn, lsn, |_, _| Ok(()))?;
+    let options = wal::Options { distrust_page_cache: log.is_poisoned, ..wal::Options::default() };
+    let mut log = Wal::open(&path, store_id, options, lsn, lsn, |_, _| Ok(()))?;
     let writer_epoch = writer_epoch.max(log.writer_epoch());
     settle(writer, &mut log, writer_epoch)?;
     log.syncer().sync()?;
@@ -101,10 +104,11 @@ pub(super) fn settle_log(
 pub(super) fn make_of_log(
     dir: StoreDir,
     options: &Options,
-    log: &Inspection,
+    log: &Log,
     problem: &str,
     is_dry_run: bool,
 ) -> Result<RepairReport, CoordinatorError> {
+    let log = &log.found;
     let store = dir.path().to_owned();
     let refused = |what: String| CoordinatorError::Unrepairable { store: store.clone(), what };
     if log.first_lsn != 1 {

@@ -5,6 +5,7 @@
 //! handed a next one that lags so little that the rest is applied in a few milliseconds.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,8 +13,9 @@ use std::time::{Duration, Instant};
 use sutra_client::protocol::{
     Compact, CompactReply, Compacted, ErrorCode, HEADER_SIZE, Horizon, Level, Refusal, Write,
 };
-use sutra_client::{Batch, Forget};
+use sutra_client::{Batch, Disassociate, Forget, TypeRef};
 use sutra_layout::geometry::SUPERSEDED_BY_OFFSET;
+use sutra_layout::limits::DISK_RESERVE_SIZE;
 use sutra_layout::slot::Slot;
 use sutra_layout::sys;
 
@@ -186,7 +188,8 @@ impl Server<'_> {
 
     fn begin_compaction(&mut self, askers: Vec<Asker>, request: Request) {
         let (wake, purged) = (self.workers.waker(), request.purges.len());
-        let started = self.dir.begin_next_storage().and_then(|(storage, file)| {
+        let started = self.check_space().and_then(|()| self.dir.begin_next_storage());
+        let started = started.and_then(|(storage, file)| {
             let task = Task {
                 source: self.reconciler.writer.image.clone(),
                 request,
@@ -209,10 +212,33 @@ impl Server<'_> {
             }
             Err(error) => {
                 let what = "the next generation of storage.dat could not be begun";
-                let error = CoordinatorError::io(what)(error);
+                let error = match error.kind() {
+                    ErrorKind::StorageFull => CoordinatorError::StorageFull {
+                        region: "the next generation",
+                        source: error,
+                    },
+                    _ => CoordinatorError::io(what)(error),
+                };
+                tracing::warn!(%error, "no compaction begins");
                 self.answer_compaction(&askers, &CompactReply { outcome: Err(refusal(&error)) });
                 self.compactions.look_at = Instant::now() + RETRY_INTERVAL;
             }
+        }
+    }
+
+    /// Refuses to begin what a full disk would end: the next file is as large as what is alive of
+    /// this one, about, and the log is held back meanwhile.
+    fn check_space(&self) -> std::io::Result<()> {
+        let file = self.reconciler.writer.image.view().map().file();
+        let dead_size = self.dead_size().map_err(std::io::Error::other)?;
+        let live_size = self.storage_size().saturating_sub(dead_size);
+        let wanted = live_size + live_size / 4 + DISK_RESERVE_SIZE;
+        match sutra_layout::sys::free_size(file)? {
+            Some(free) if free < wanted => Err(std::io::Error::new(
+                ErrorKind::StorageFull,
+                format!("it takes about {wanted} bytes beside the old one, and {free} are free"),
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -220,8 +246,7 @@ impl Server<'_> {
         let Some(running) = &mut self.compactions.running else { return Ok(()) };
         match event {
             Event::Found(doomed) => {
-                let is_expired = |doomed: &&Doomed| doomed.if_lsn.is_some();
-                running.done.expired = doomed.iter().filter(is_expired).count() as u64;
+                running.done.expired = doomed.iter().filter(|d| d.is_expired()).count() as u64;
                 running.wanted = doomed.into();
                 running.step = Step::Forgetting;
             }
@@ -411,14 +436,27 @@ impl Server<'_> {
     }
 }
 
-/// The frame that forgets those concepts.
+/// The frame that forgets those.
 fn forget_frame(some: &[Doomed], sequence: u64) -> Vec<u8> {
     let mut batch = Batch::new();
-    for Doomed { named, if_lsn } in some {
-        batch.namespace(&named.namespace);
+    for doomed in some {
         // All of them are ids that the store has, so each can be framed, and so few together.
-        let forget = Forget { id: named.id.as_id(), if_lsn: *if_lsn };
-        batch.forget(&forget).unwrap_or_else(|error| unreachable!("{error}"));
+        let framed = match doomed {
+            Doomed::Concept { named, if_lsn } => {
+                batch.namespace(&named.namespace);
+                batch.forget(&Forget { id: named.id.as_id(), if_lsn: *if_lsn })
+            }
+            Doomed::Association { source, target, edge_type, lsn } => {
+                batch.namespace(&source.namespace);
+                batch.disassociate(&Disassociate {
+                    source: source.id.as_id(),
+                    target: target.as_id(),
+                    kind: Some(TypeRef::Number(*edge_type)),
+                    if_lsn: Some(*lsn),
+                })
+            }
+        };
+        framed.unwrap_or_else(|error| unreachable!("{error}"));
     }
     let mut frame = Vec::new();
     batch.encode(0, sequence, Level::Durable, &mut frame);

@@ -27,7 +27,6 @@ use std::time::{Duration, Instant};
 
 use sutra_client::protocol::{ErrorCode, ErrorReply};
 use sutra_layout::limits::CONNECTIONS_MAX;
-use sutra_layout::run_mark::RunMark;
 use sutra_layout::sys;
 use sutra_layout::sys::fork::{Kept, keep};
 
@@ -35,6 +34,7 @@ use crate::decide::Decider;
 use crate::error::CoordinatorError;
 use crate::index::Indexer;
 use crate::options::Options;
+use crate::poison;
 use crate::reconciler::Reconciler;
 use crate::recovery::{self, Opened};
 use crate::store_dir::StoreDir;
@@ -357,13 +357,7 @@ impl<'a> Server<'a> {
     /// An end that is not clean: clients are told, and what must not be trusted is marked.
     fn give_up(&mut self, error: &CoordinatorError) {
         tracing::error!(%error, "stopping without acknowledging anything more");
-        if error.is_poisonous() {
-            self.dir.mark_poisoned(&error.to_string());
-            let mark = self.reconciler.writer.image.view().run_mark();
-            let poisoned = RunMark { flags: mark.flags | RunMark::POISONED, ..mark };
-            // The disk may refuse this too; the page cache then holds it until the next boot.
-            let _ = self.reconciler.writer.image.store_run_mark(poisoned);
-        }
+        poison::mark(self.dir, error);
         self.connections.fail_all(error.code(), &error.to_string());
     }
 }

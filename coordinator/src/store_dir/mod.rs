@@ -241,29 +241,18 @@ impl StoreDir {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// Takes the mark of [`StoreDir::mark_poisoned`] away: the file it was about is replaced.
+    /// Leaves the mark that a write or sync failed, so that no later coordinator trusts what the
+    /// system has cached.
     ///
     /// # Errors
-    /// What the system says.
-    pub fn clear_poisoned(&self) -> io::Result<()> {
-        self.wal.unlink(POISONED_NAME)?;
-        self.wal.file().sync_all()
-    }
-
-    /// Leaves the mark that a write or sync failed, so that no later coordinator trusts what the
-    /// system has cached. If even that fails it is logged: there is nobody else to tell.
-    pub fn mark_poisoned(&self, reason: &str) {
-        let path = self.wal.path_of(POISONED_NAME);
+    /// What the system says; the mark may then not be on disk.
+    pub fn mark_poisoned(&self, reason: &str) -> io::Result<()> {
         // The name alone is the mark. It needs no space of its own, unlike the reason.
-        let marked = self.wal.open_or_create(POISONED_NAME, PRIVATE_MODE).and_then(|mut file| {
-            file.set_len(0)?;
-            file.write_all(reason.as_bytes())?;
-            file.sync_all()?;
-            self.wal.file().sync_all()
-        });
-        if let Err(error) = marked {
-            tracing::error!("could not write {} ({reason}): {error}", path.display());
-        }
+        let mut file = self.wal.open_or_create(POISONED_NAME, PRIVATE_MODE)?;
+        let written = file.set_len(0).and_then(|()| file.write_all(reason.as_bytes()));
+        file.sync_all()?;
+        self.wal.file().sync_all()?;
+        written
     }
 
     /// Why an earlier coordinator left the store marked, if one did.

@@ -241,8 +241,8 @@ fn the_mark_of_a_failed_sync_stays() {
     let home = Home::new();
     let store = home.acquire().unwrap();
     assert_eq!(store.poisoned(), None);
-    store.mark_poisoned("fdatasync of 000000000001.wal: Input/output error");
-    store.mark_poisoned("EIO");
+    store.mark_poisoned("fdatasync of 000000000001.wal: Input/output error").unwrap();
+    store.mark_poisoned("EIO").unwrap();
     drop(store);
     assert_eq!(home.acquire().unwrap().poisoned().as_deref(), Some("EIO"));
 
@@ -313,7 +313,7 @@ fn modes_under_a_umask() {
     rustix::process::umask(Mode::from_raw_mode(u32::from_str_radix(&umask, 8).unwrap()));
     let store = home.acquire().unwrap();
     store.create_storage(|_| Ok(())).unwrap();
-    store.mark_poisoned("test");
+    store.mark_poisoned("test").unwrap();
     for (name, expected) in [
         ("", 0o750),
         ("storage.dat", 0o640),

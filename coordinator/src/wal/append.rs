@@ -12,7 +12,7 @@ use super::format::{GROUP_HEADER_SIZE, GROUPS_OFFSET, Group, PAYLOAD_SIZE_MAX, e
 use super::gather::Gather;
 use super::open::Recovery;
 use super::prepare::Preparer;
-use super::replay::{Start, Visit, walk};
+use super::replay::{Reading, Start, Visit, walk};
 use super::segment::Segment;
 use super::sync::{Shared, Syncer, Unsynced};
 use super::workshop::Retired;
@@ -254,7 +254,7 @@ impl Wal {
             &self.directory,
             store_id,
             Start::Above(after_lsn),
-            false,
+            Reading::default(),
             &mut |lsn, payload| {
                 // A failed append may have left entries that were never acknowledged.
                 if lsn <= written_lsn { visit(lsn, payload) } else { Ok(()) }

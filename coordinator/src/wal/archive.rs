@@ -21,7 +21,7 @@ use super::format::{
     EntryHeader, GROUPS_OFFSET, Group, HeaderProblem, SEGMENT_VERSION, SegmentId, entry_seed,
     entry_size,
 };
-use super::segment;
+use super::segment::Content;
 
 const TEMPORARY_NAME: &str = "archive.tmp";
 
@@ -185,7 +185,7 @@ pub(crate) fn archive(
     let name = segment_name(sequence);
     let mut bytes = Vec::new();
     match log.open_file(&name, false) {
-        Ok(file) => segment::read(log, &file, &name, &mut bytes, false)?,
+        Ok(file) => drop(Content::of(log, (&name, &file), &mut bytes, false)?.whole()?),
         Err(WalError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
             return Ok(None);
         }

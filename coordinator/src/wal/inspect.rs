@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::directory::{Directory, segment_name, spare_name};
 use super::error::WalError;
 use super::format::HeaderProblem;
-use super::replay::{Start, Visit, walk};
+use super::replay::{Reading, Start, Visit, walk};
 
 /// What is in a log's directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,18 +57,24 @@ pub struct SegmentReport {
 ///
 /// [`WalError::Io`], [`WalError::NotPlain`], [`WalError::Newer`].
 pub fn inspect(path: &Path) -> Result<Inspection, WalError> {
-    inspect_with(path, &mut |_, _| Ok(()))
+    inspect_with(path, false, &mut |_, _| Ok(()))
 }
 
-/// The same, with each entry given to `visit`, in order.
+/// The same, with each entry given to `visit`, in order; past the system's cache if that is not to be
+/// trusted.
 ///
 /// # Errors
 ///
 /// Those of [`inspect`], and [`WalError::Visit`].
-pub fn inspect_with(path: &Path, visit: Visit<'_>) -> Result<Inspection, WalError> {
+pub fn inspect_with(
+    path: &Path,
+    past_cache: bool,
+    visit: Visit<'_>,
+) -> Result<Inspection, WalError> {
     let directory = Directory::open(path)?;
     let spares = directory.list()?.spares;
-    let walk = walk(&directory, None, Start::First, false, visit)?;
+    let walk =
+        walk(&directory, None, Start::First, Reading { past_cache, ..Reading::default() }, visit)?;
     let damage = walk.proof.clone().map(|proof| walk.damage(&directory, proof).to_string());
     let counted = || walk.segments.iter().filter(|segment| segment.entry_count > 0);
     Ok(Inspection {
@@ -103,7 +109,7 @@ pub fn inspect_with(path: &Path, visit: Visit<'_>) -> Result<Inspection, WalErro
 /// Those of [`inspect`].
 pub fn store_id(path: &Path) -> Result<Option<[u8; 16]>, WalError> {
     let directory = Directory::open(path)?;
-    let walk = walk(&directory, None, Start::First, &mut |_, _| Ok(()))?;
+    let walk = walk(&directory, None, Start::First, Reading::default(), &mut |_, _| Ok(()))?;
     Ok(walk.segments.iter().find_map(|segment| Some(segment.header.ok()?.store_id)))
 }
 

@@ -74,6 +74,9 @@ pub struct Options {
     /// Set when the last run ended with a failed sync: segments are read past the page cache,
     /// so that only what is on disk counts, and new entries go to a new file.
     pub distrust_page_cache: bool,
+    /// Set when the last run was killed in this boot: no entry above this LSN was ever acknowledged,
+    /// so that once all up to it are read nothing behind them is looked at.
+    pub acknowledged_lsn: Option<u64>,
 }
 
 impl Options {
@@ -84,6 +87,7 @@ impl Options {
             segment_size_first: size,
             segment_size_max: 64 * size,
             distrust_page_cache: false,
+            acknowledged_lsn: None,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::error::{Proof, VisitError, WalError};
 use super::format::GROUPS_OFFSET;
 use super::gather::Gather;
 use super::prepare::Preparer;
-use super::replay::{Missing, Start, Walk, walk};
+use super::replay::{Missing, Reading, Start, Walk, walk};
 use super::segment::{Segment, write_zeros};
 use super::sync::{Shared, Unsynced};
 use super::workshop::{Retired, Workshop};
@@ -84,9 +84,12 @@ impl Wal {
         let directory = Arc::new(Directory::open_or_create(path)?);
         directory.sync()?; // names as we find them now stay, whoever made them
         let found = directory.list()?;
-        let past_cache = options.distrust_page_cache;
+        let reading = Reading {
+            past_cache: options.distrust_page_cache,
+            acknowledged_lsn: options.acknowledged_lsn,
+        };
         let start = Start::Above(start_after_lsn);
-        let walk = walk(&directory, Some(store_id), start, past_cache, &mut visit)?;
+        let walk = walk(&directory, Some(store_id), start, reading, &mut visit)?;
         if let Some(proof) = walk.proof.clone() {
             return Err(walk.damage(&directory, proof));
         }

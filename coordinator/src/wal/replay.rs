@@ -22,10 +22,10 @@ use std::io::ErrorKind;
 use super::directory::{Directory, segment_name};
 use super::error::{Proof, VisitError, WalError};
 use super::format::{
-    ALIGNMENT, ENTRY_HEADER_SIZE, EntryHeader, GROUPS_OFFSET, Group, GroupHeader, HeaderProblem,
-    SEGMENT_VERSION, SegmentId, entry_seed, entry_size,
+    ALIGNMENT, ENTRY_HEADER_SIZE, EntryHeader, GROUP_HEADER_SIZE, GROUPS_OFFSET, Group,
+    GroupHeader, HeaderProblem, SEGMENT_VERSION, SegmentId, entry_seed, entry_size,
 };
-use super::segment;
+use super::segment::Content;
 
 /// What is done with each entry of a replay: its LSN and its payload.
 pub type Visit<'a> = &'a mut dyn FnMut(u64, &[u8]) -> Result<(), VisitError>;
@@ -96,18 +96,28 @@ pub(crate) enum Start {
     First,
 }
 
-/// Reads all segments, past the system's cache if it is not trusted; calls `visit` for every entry
-/// that counts and is asked for.
+/// How a log is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reading {
+    /// Past the system's cache, which is not trusted.
+    pub(crate) past_cache: bool,
+    /// All that was ever acknowledged is at or below this LSN, and was written to the system's cache
+    /// in one piece after the other. So whoever has read up to it need not look behind.
+    pub(crate) acknowledged_lsn: Option<u64>,
+}
+
+/// Reads all segments; calls `visit` for every entry that counts and is asked for.
 pub(crate) fn walk(
     directory: &Directory,
     store_id: Option<[u8; 16]>,
     start: Start,
-    past_cache: bool,
+    reading: Reading,
     visit: Visit<'_>,
 ) -> Result<Walk, WalError> {
     let mut walker = Walker {
         directory,
         start,
+        acknowledged_lsn: reading.acknowledged_lsn,
         expected_lsn: None,
         visit,
         walk: Walk {
@@ -129,8 +139,8 @@ pub(crate) fn walk(
             Err(WalError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => continue,
             file => file?,
         };
-        segment::read(directory, &file, &name, &mut bytes, past_cache)?;
-        walker.segment(sequence, store_id, &bytes)?;
+        let content = Content::of(directory, (&name, &file), &mut bytes, reading.past_cache)?;
+        walker.segment(sequence, store_id, content)?;
     }
     walker.walk.missing_lsn = walker.missing_lsn();
     Ok(walker.walk)
@@ -139,6 +149,8 @@ pub(crate) fn walk(
 struct Walker<'a> {
     directory: &'a Directory,
     start: Start,
+    /// As of [`Reading`].
+    acknowledged_lsn: Option<u64>,
     /// The LSN after the last entry that counts; none before the first.
     expected_lsn: Option<u64>,
     visit: Visit<'a>,
@@ -175,10 +187,10 @@ impl Walker<'_> {
         &mut self,
         sequence: u64,
         store_id: Option<[u8; 16]>,
-        bytes: &[u8],
+        mut content: Content<'_>,
     ) -> Result<(), WalError> {
         let index = self.walk.segments.len();
-        let header = SegmentId::check(bytes, sequence);
+        let header = SegmentId::check(content.up_to(GROUPS_OFFSET)?, sequence);
         let path = || self.directory.path_of(&segment_name(sequence));
         match header {
             Err(HeaderProblem::Newer(found)) => {
@@ -195,7 +207,7 @@ impl Walker<'_> {
         }
         self.walk.segments.push(SeenSegment {
             sequence,
-            size: bytes.len() as u64,
+            size: content.size(),
             header,
             group_count: 0,
             entry_count: 0,
@@ -205,21 +217,27 @@ impl Walker<'_> {
             stale_end_offset: 0,
         });
         match header {
-            Ok(id) => self.groups(index, id, bytes),
-            Err(_) => {
-                self.headless(index, bytes);
-                Ok(())
-            }
+            Ok(id) => self.groups(index, id, &mut content)?,
+            Err(_) => self.headless(index, content.whole()?),
         }
+        self.walk.segments[index].size = content.size();
+        Ok(())
     }
 
     /// A segment with a sound header: takes its groups as long as they go on.
-    fn groups(&mut self, index: usize, id: SegmentId, bytes: &[u8]) -> Result<(), WalError> {
+    fn groups(
+        &mut self,
+        index: usize,
+        id: SegmentId,
+        content: &mut Content<'_>,
+    ) -> Result<(), WalError> {
         let mut offset = GROUPS_OFFSET;
         loop {
+            let bytes = content.up_to(offset + GROUP_HEADER_SIZE as u64)?;
             let here = Group::check(bytes, offset, id.sequence, Some(id.salt));
             if let Some(group) = here.filter(|group| self.continues(group.first_lsn)) {
                 self.resume(index, &group);
+                let bytes = content.up_to(group.end_offset())?;
                 match self.entries(index, &group, bytes)? {
                     Ok(()) => {
                         offset = group.end_offset();
@@ -242,7 +260,10 @@ impl Walker<'_> {
                     .get(salt_offset..)
                     .is_some_and(|bytes| bytes.starts_with(&id.salt.to_le_bytes()));
             }
-            match self.look_behind(index, offset, id, bytes) {
+            if self.acknowledged_lsn.is_some_and(|lsn| lsn < self.missing_lsn()) {
+                return Ok(()); // nothing that is missing can have been promised
+            }
+            match self.look_behind(index, offset, id, content.whole()?) {
                 Some(resume_offset) => offset = resume_offset,
                 None => return Ok(()),
             }

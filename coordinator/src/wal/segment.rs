@@ -17,6 +17,9 @@ use super::format::{GROUPS_OFFSET, SEGMENT_HEADER_SIZE, SegmentId};
 /// Zeros are written in steps of this size.
 const ZEROS_SIZE: usize = 1 << 20;
 
+/// Bytes of one read.
+const READ_SIZE: usize = 256 << 10;
+
 /// A segment that can be written. The syncer shares the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {
@@ -63,41 +66,77 @@ pub(crate) fn write_zeros(
     Ok(())
 }
 
-/// Reads a whole segment into `bytes`, which is reused from one to the next.
+/// The bytes of a segment, read as far as they are asked for.
 ///
-/// Whole, because what follows a bad entry may prove that it was once synced: there is
-/// no end of a log at which reading could stop. `past_cache` asks the disk itself.
-pub(crate) fn read(
-    directory: &Directory,
-    file: &File,
-    name: &str,
-    bytes: &mut Vec<u8>,
-    past_cache: bool,
-) -> Result<(), WalError> {
-    let failed = |source| WalError::io(&directory.path_of(name), "read", source);
-    let size = file.metadata().map_err(failed)?.len() as usize;
-    bytes.clear();
-    if past_cache {
-        let mut direct = DirectFile::of(file).map_err(failed)?;
-        while bytes.len() < size {
-            let part = direct.read(bytes.len() as u64).map_err(failed)?;
-            if part.is_empty() {
+/// Most of a segment is not written yet, and where it is known that nothing is missing nobody looks
+/// there: after a kill a start reads what there is of the log, not the 64 MiB that its last segment
+/// has room for.
+pub(crate) struct Content<'a> {
+    directory: &'a Directory,
+    name: &'a str,
+    file: &'a File,
+    /// For a log that is to be read past the system's cache.
+    direct: Option<DirectFile>,
+    /// Those read so far, from the start of the file.
+    bytes: &'a mut Vec<u8>,
+    size: u64,
+}
+
+impl<'a> Content<'a> {
+    /// Of a file in the log's directory. `bytes` is reused from one to the next.
+    pub(crate) fn of(
+        directory: &'a Directory,
+        (name, file): (&'a str, &'a File),
+        bytes: &'a mut Vec<u8>,
+        past_cache: bool,
+    ) -> Result<Content<'a>, WalError> {
+        let failed = |source| WalError::io(&directory.path_of(name), "read", source);
+        let size = file.metadata().map_err(failed)?.len();
+        let direct = past_cache.then(|| DirectFile::of(file)).transpose().map_err(failed)?;
+        bytes.clear();
+        Ok(Content { directory, name, file, direct, bytes, size })
+    }
+
+    /// Bytes of the file.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The bytes from the start of the file to `end` at least, or to its end.
+    pub(crate) fn up_to(&mut self, end: u64) -> Result<&[u8], WalError> {
+        let end = end.min(self.size) as usize;
+        while self.bytes.len() < end {
+            let count = self.read_some().map_err(|source| {
+                WalError::io(&self.directory.path_of(self.name), "read", source)
+            })?;
+            if count == 0 {
+                self.size = self.bytes.len() as u64; // cut while we read: what is left is it
                 break;
             }
-            bytes.extend_from_slice(part);
         }
-        return Ok(());
+        Ok(self.bytes)
     }
-    bytes.resize(size, 0);
-    let mut read_size = 0;
-    while read_size < size {
-        match file.read_at(&mut bytes[read_size..], read_size as u64) {
-            Ok(0) => break, // cut while we read: what is left is the segment
-            Ok(count) => read_size += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed(error)),
+
+    /// All of them.
+    pub(crate) fn whole(&mut self) -> Result<&[u8], WalError> {
+        self.up_to(self.size)
+    }
+
+    fn read_some(&mut self) -> io::Result<usize> {
+        let at = self.bytes.len();
+        if let Some(direct) = &mut self.direct {
+            let part = direct.read(at as u64)?;
+            self.bytes.extend_from_slice(part);
+            return Ok(part.len());
         }
+        self.bytes.resize((at + READ_SIZE).min(self.size as usize), 0);
+        let count = loop {
+            match self.file.read_at(&mut self.bytes[at..], at as u64) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        self.bytes.truncate(at + *count.as_ref().unwrap_or(&0));
+        count
     }
-    bytes.truncate(read_size);
-    Ok(())
 }

@@ -19,10 +19,10 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
-use sutra_layout::sys::fork::Kept;
+use sutra_layout::limits::DISK_RESERVE_SIZE;
+use sutra_layout::sys::{self, fork::Kept};
 
 use super::Options;
 use super::directory::{Directory, PREPARE_NAME, segment_name, spare_name};
@@ -178,11 +178,14 @@ impl Workshop {
             let _ = file.set_len(start); // gives back what a failed call may have taken
             WalError::StorageFull { path: self.directory.path().to_owned(), needed_size }
         };
-        match rustix::fs::fallocate(file, FallocateFlags::empty(), start, end - start) {
-            // Where fallocate is unknown, writing zeros takes the space too.
-            Ok(()) | Err(Errno::OPNOTSUPP) => {}
-            Err(errno) if is_full(errno) => return Err(undo(end - start)),
-            Err(errno) => return Err(WalError::io(&path, "allocate space in", errno)),
+        match sys::reserve_leaving(file, start, end - start, DISK_RESERVE_SIZE) {
+            Ok(()) => {}
+            Err(source) => match Errno::from_io_error(&source) {
+                // Where fallocate is unknown, writing zeros takes the space too.
+                Some(Errno::OPNOTSUPP) => {}
+                Some(errno) if is_full(errno) => return Err(undo(end - start)),
+                _ => return Err(WalError::io(&path, "allocate space in", source)),
+            },
         }
         let mut offset = start;
         while offset < end {

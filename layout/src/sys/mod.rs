@@ -10,6 +10,20 @@ pub mod wait;
 use std::fs::File;
 use std::io;
 
+/// Bytes that may still be written to the file system of a file; `None` where it has no limit.
+pub fn free_size(file: &File) -> io::Result<Option<u64>> {
+    let found = rustix::fs::fstatvfs(file)?;
+    Ok((found.f_blocks > 0).then(|| found.f_bavail.saturating_mul(found.f_frsize)))
+}
+
+/// As [`reserve`], where so many bytes stay free on the disk after it.
+pub fn reserve_leaving(file: &File, offset: u64, size: u64, kept_size: u64) -> io::Result<()> {
+    if kept_size > 0 && free_size(file)?.is_some_and(|free| free < size + kept_size) {
+        return Err(rustix::io::Errno::NOSPC.into());
+    }
+    reserve(file, offset, size)
+}
+
 /// Reserves the bytes of a range, growing the file where needed. A full disk fails here, as an
 /// error, and not later as a signal in somebody's store or load.
 pub fn reserve(file: &File, offset: u64, size: u64) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! Tail or damage: the rows of the table in `replay`, one by one.
 
 use super::support::{Image, SMALL, TestLog, goes_on, open};
-use crate::wal::{Proof, WalError, entry_size, inspect};
+use crate::wal::{Options, Proof, WalError, entry_size, inspect};
 
 const ENTRY: usize = 100;
 /// A group of one such entry.
@@ -213,4 +213,23 @@ fn old_bytes_of_a_recycled_segment_prove_nothing() {
     let kept_count = (last.first_lsn - 1 - before_lsn) as usize;
     assert_eq!(entries.len(), kept_count);
     assert_eq!(wal.written_lsn(), last.first_lsn - 1);
+}
+
+#[test]
+fn behind_all_that_was_acknowledged_nobody_looks_for_proof() {
+    let log = five_groups(&[4]);
+    let options = Options { acknowledged_lsn: Some(2), ..SMALL };
+    let mut image = log.image();
+    spoil(&mut image, 2);
+    image.restore(&log.path());
+    let error = open(&log.path(), options, 0, 0).unwrap_err();
+    assert!(matches!(error, WalError::Damaged { lsn: 2, .. }), "what was acknowledged is missed");
+
+    let mut image = log.image();
+    spoil(&mut image, 2); // again, so as it was
+    spoil(&mut image, 3);
+    image.restore(&log.path());
+    let (wal, entries) = open(&log.path(), options, 0, 2).unwrap();
+    assert_eq!(entries, log.written[..2]);
+    goes_on(&log.path(), SMALL, wal, 0, &entries);
 }

@@ -11,8 +11,12 @@ use crate::wal::{Entry, Options, Wal, WalError};
 pub(super) const STORE_ID: [u8; 16] = [0x5a; 16];
 
 /// Segments of two and more pages, so that a few entries fill them.
-pub(super) const SMALL: Options =
-    Options { segment_size_first: 8 << 10, segment_size_max: 64 << 10, distrust_page_cache: false };
+pub(super) const SMALL: Options = Options {
+    segment_size_first: 8 << 10,
+    segment_size_max: 64 << 10,
+    distrust_page_cache: false,
+    acknowledged_lsn: None,
+};
 
 pub(super) type Entries = Vec<(u64, Vec<u8>)>;
 

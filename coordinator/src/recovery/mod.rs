@@ -1,25 +1,23 @@
 //! From whatever the last coordinator left to a writer that may go on.
 //!
-//! | state | how it is told | what happens |
-//! |---|---|---|
-//! | A a clean stop | clean flag in the newest durable slot | open |
-//! | B the process died | the run mark is of this boot, device and inode | the page cache is intact: from the last published slot, the log's tail is applied again |
-//! | C power lost, or a copied file | the run mark is not | the durable slot only: truth checked, everything derived made anew, the log applied again |
-//! | D a sync failed | `wal/poisoned`, or the mark's flag in this boot | neither the page cache nor the file is trusted: a copy is made of what the disk itself gives, recovered as in C with the log as the disk has it, and takes the file's place; then the mark goes |
-//! | E a torn log tail | the log tells | cut; if the file shows more than is left of the log, a copy of it is recovered as in C and takes its place |
-//! | F proven damage | the log, or a check of truth, tells | refused, with the place |
+//! The states that there are, how each is told and what happens in it are in [`table`]; here it
+//! happens.
 //!
 //! The run mark is written and synced when everything before it is done; after a clean stop that is
 //! at once, since there is nothing to recover.
 
+mod copy;
+mod table;
+
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
-
 use std::sync::atomic::Ordering;
+
+use sutra_layout::Damage;
 use sutra_layout::client_entry::read_clients;
 use sutra_layout::directory::{check_all, word_offset};
 use sutra_layout::geometry::{
-    COMMIT_SEQ_OFFSET, HEADER_SIZE, SUPERBLOCK_OFFSET, SUPERSEDED_BY_OFFSET,
+    COMMIT_SEQ_OFFSET, DURABLE_SLOTS_OFFSET, HEADER_SIZE, SUPERSEDED_BY_OFFSET,
 };
 use sutra_layout::limits::VECTOR_DIMENSION_MAX;
 use sutra_layout::run_mark::RunMark;
@@ -33,11 +31,11 @@ use zerocopy::IntoBytes;
 use crate::apply::{Gathered, Roots, Writer};
 use crate::checkpoint::Checkpointer;
 use crate::clients::Clients;
-use crate::direct;
 use crate::entry::{Entry, EntryHead};
 use crate::error::CoordinatorError;
 use crate::image::Image;
 use crate::options::Options;
+use crate::poison;
 use crate::publish::Publisher;
 use crate::rebuild::clear_derived;
 use crate::reconciler::settle;
@@ -45,16 +43,9 @@ use crate::store_dir::StoreDir;
 use crate::symbols::Symbols;
 use crate::wal::{self, Wal};
 
-/// What state a store was found in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Row A.
-    Clean,
-    /// Row B.
-    ProcessDied,
-    /// Row C.
-    PowerLost,
-}
+use copy::recover_copy;
+pub use table::State;
+use table::{Durable, Evidence, LogEnd, Published};
 
 /// A store that may be written.
 #[derive(Debug)]
@@ -75,31 +66,39 @@ pub struct Opened {
 
 /// Opens the store in `dir`, making it if it is new, and recovers it.
 pub fn open(dir: &StoreDir, options: &Options) -> Result<Opened, CoordinatorError> {
+    // A sync that fails here leaves what one of a serving coordinator leaves.
+    open_unmarked(dir, options).inspect_err(|error| poison::mark(dir, error))
+}
+
+fn open_unmarked(dir: &StoreDir, options: &Options) -> Result<Opened, CoordinatorError> {
     let path = dir.storage_path();
-    let opening = CoordinatorError::io(format!("{} could not be opened", path.display()));
-    let file = match dir.open_storage().map_err(opening)? {
-        Some(file) => file,
-        None => create(dir)?,
-    };
-    let view = View::writable(file)
-        .map_err(|source| CoordinatorError::View { path: path.clone(), source })?;
-    if !view.superblock().is_writable {
-        return Err(CoordinatorError::ReadOnlyFormat { path });
+    let mut found = Found::look(dir)?;
+    if found.state == State::New {
+        create(dir)?;
+        found = Found::look(dir)?;
     }
-    let poisoned = dir.poisoned().or_else(|| is_poisoned(&view).then(|| MARKED.to_owned()));
-    let recovered = match poisoned {
-        Some(reason) => {
+    let Found { state, file, poisoned } = found;
+    let recovered = match (state, file) {
+        (State::SyncFailed, _) => {
+            let reason = poisoned.unwrap_or_default();
             tracing::warn!(%reason, "a sync failed: making storage.dat anew from the disk");
-            drop(view);
-            recover_copy(dir, options, Trust::Disk)
+            recover_copy(dir, options, state)
         }
-        None => match recover(dir, options, view, Trust::PageCache) {
-            Err(CoordinatorError::LogCut { written_lsn, begun_lsn }) => {
-                tracing::warn!(written_lsn, begun_lsn, "the log was cut: making storage.dat anew");
-                recover_copy(dir, options, Trust::PageCache)
+        (State::Clean | State::ProcessDied | State::PowerLost, Some(StorageFile { view, .. })) => {
+            match recover(dir, options, view, state) {
+                Err(CoordinatorError::LogCut { written_lsn, begun_lsn }) => {
+                    tracing::warn!(
+                        written_lsn,
+                        begun_lsn,
+                        "the log was cut: making storage.dat anew"
+                    );
+                    recover_copy(dir, options, state)
+                }
+                recovered => recovered,
             }
-            recovered => recovered,
-        },
+        }
+        (State::Damaged, Some(file)) => Err(file.damage()),
+        _ => Err(missing(dir)?),
     };
     recovered.map_err(|error| match error {
         CoordinatorError::Damaged { damage, .. } => CoordinatorError::Damaged { path, damage },
@@ -107,85 +106,106 @@ pub fn open(dir: &StoreDir, options: &Options) -> Result<Opened, CoordinatorErro
     })
 }
 
-/// Why a file whose run mark is flagged is not trusted.
-const MARKED: &str = "its run mark says so";
-
-/// Whose word is taken for what is in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trust {
-    /// The system's, as always.
-    PageCache,
-    /// The disk's alone: after a failed sync the system calls pages clean that were never written.
-    Disk,
+/// A store as it is found.
+struct Found {
+    state: State,
+    file: Option<StorageFile>,
+    /// Why neither the file nor the page cache is trusted.
+    poisoned: Option<String>,
 }
 
-/// Whether a sync of this file failed in this boot. After another boot the page cache is gone, and
-/// what there is of the file is what the disk has: row C.
-fn is_poisoned(view: &View) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let mark = view.run_mark();
-    let is_of_this_boot = sys::clock::boot_id().ok().zip(view.map().file().metadata().ok());
-    is_of_this_boot.is_some_and(|(boot, stat)| mark.is_of(boot, stat.dev(), stat.ino()))
-        && mark.flags & RunMark::POISONED != 0
+/// A file that has the header of a store.
+struct StorageFile {
+    view: View,
+    published: Result<Option<Slot>, Damage>,
 }
 
-/// Recovers a copy of `storage.dat` as after a loss of power, and puts it in the file's place: what
-/// is derived from entries that the log has no more cannot be taken back under the readers of the
-/// file, who stay with it until they see that it was replaced.
-///
-/// The copy takes the place when it is whole and on disk, and a mark of a failed sync goes last; so
-/// whatever ends this in between, it is begun again.
-fn recover_copy(
-    dir: &StoreDir,
-    options: &Options,
-    trust: Trust,
-) -> Result<Opened, CoordinatorError> {
-    let path = dir.storage_path();
-    let copying =
-        || CoordinatorError::io(format!("{} could not be replaced by a copy", path.display()));
-    let viewing = |source| CoordinatorError::View { path: path.clone(), source };
-    let gone = || copying()(std::io::ErrorKind::NotFound.into());
-    let mut old = dir.open_storage().map_err(copying())?.ok_or_else(gone)?;
-    let (mut storage, file) = dir.begin_next_storage().map_err(copying())?;
-    match trust {
-        Trust::PageCache => std::io::copy(&mut old, &mut &file).map(drop),
-        Trust::Disk => direct::copy(&old, &file),
+impl Found {
+    /// Looks, and changes nothing.
+    fn look(dir: &StoreDir) -> Result<Found, CoordinatorError> {
+        let path = dir.storage_path();
+        let failed = || CoordinatorError::io(format!("{} could not be opened", path.display()));
+        let nothing = Evidence {
+            has_file: false,
+            has_log: false,
+            is_poisoned: false,
+            is_of_this_boot: false,
+            durable: Durable::None,
+            published: Published::Nothing,
+        };
+        let Some(file) = dir.open_storage().map_err(failed())? else {
+            let has_log = wal::inspect(&dir.wal_path())?.last_lsn > 0;
+            let state = Evidence { has_log, ..nothing }.state();
+            return Ok(Found { state, file: None, poisoned: None });
+        };
+        let poisoned = poison::reason(dir, &file);
+        let stat = file.metadata().map_err(failed())?;
+        let boot_id = boot_id()?;
+        let view = View::writable(file)
+            .map_err(|source| CoordinatorError::View { path: path.clone(), source })?;
+        if !view.superblock().is_writable {
+            return Err(CoordinatorError::ReadOnlyFormat { path });
+        }
+        let slots = view.durable_slots();
+        let newest = Slot::newest(&slots).map(|(_, slot)| slot);
+        let published = view.capture();
+        let evidence = Evidence {
+            has_file: true,
+            has_log: false, // it is read when it is known from where on
+            is_poisoned: poisoned.is_some(),
+            is_of_this_boot: view.run_mark().is_of(boot_id, stat.dev(), stat.ino()),
+            durable: match newest {
+                None => Durable::None,
+                Some(slot) if slot.flags & Slot::CLEAN != 0 => Durable::Clean,
+                Some(_) => Durable::Unclean,
+            },
+            published: match (&published, newest) {
+                (Err(_), _) => Published::Torn,
+                (Ok(None), _) => Published::Nothing,
+                (Ok(Some(slot)), Some(durable)) if slot.commit_seq < durable.commit_seq => {
+                    Published::Older
+                }
+                (Ok(Some(_)), _) => Published::Newer,
+            },
+        };
+        let file = StorageFile { view, published };
+        Ok(Found { state: evidence.state(), file: Some(file), poisoned })
     }
-    .map_err(copying())?;
-    // The copy's own words count from here on.
-    let copied = View::writable(file.try_clone().map_err(copying())?).map_err(viewing)?;
-    let block = copied.superblock();
-    let generation = block.generation + 1;
-    let block =
-        UncheckedSuperblock::new(block.store_id, generation, block.created_at, block.hash_seed);
-    drop(copied);
-    use std::os::unix::fs::FileExt;
-    file.write_all_at(block.as_bytes(), SUPERBLOCK_OFFSET).map_err(copying())?;
-    let opened = recover(dir, options, View::writable(file).map_err(viewing)?, trust)?;
+}
 
-    let syncing = |source| CoordinatorError::Sync { what: "storage.dat", source };
-    opened.writer.image.view().map().file().sync_all().map_err(syncing)?;
-    storage.take_place().map_err(copying())?;
-    storage.settle().map_err(syncing)?;
-    // Its readers are told if it can still be told anything; else they see that its heartbeat ends.
-    if let Ok(view) = View::writable(old) {
-        view.header_word(SUPERSEDED_BY_OFFSET).store(generation, Ordering::Release);
-        if let Some(word) = view.map().half_word(COMMIT_SEQ_OFFSET) {
-            sys::wait::wake_all(word);
+impl StorageFile {
+    /// What is damaged of it.
+    fn damage(self) -> CoordinatorError {
+        let slots = self.view.durable_slots();
+        match (self.published, Slot::newest(&slots)) {
+            (Err(damage), Some(_)) => damage.into(),
+            _ => no_durable_slot(&slots).into(),
         }
     }
-    storage.remove_old().map_err(copying())?;
-    dir.clear_poisoned().map_err(copying())?;
-    Ok(opened)
+}
+
+fn no_durable_slot(slots: &[Slot; 2]) -> Damage {
+    Damage::new(
+        DURABLE_SLOTS_OFFSET,
+        "the checksum of both durable slots",
+        slots[0].checksum,
+        "that of either slot",
+    )
+}
+
+/// The error for a log without a file.
+fn missing(dir: &StoreDir) -> Result<CoordinatorError, CoordinatorError> {
+    let log = wal::inspect(&dir.wal_path())?;
+    let log_size = log.segments.iter().map(|segment| segment.size).sum();
+    Ok(CoordinatorError::StorageMissing { store: dir.path().to_owned(), log_size })
+}
+
+fn boot_id() -> Result<[u8; 16], CoordinatorError> {
+    sys::clock::boot_id().map_err(CoordinatorError::io("the boot id could not be read"))
 }
 
 /// Makes `storage.dat`: a header, and a durable slot that says it is clean.
 fn create(dir: &StoreDir) -> Result<File, CoordinatorError> {
-    let log = wal::inspect(&dir.wal_path())?;
-    if log.last_lsn > 0 {
-        let (store, log_size) = (dir.path().to_owned(), log.segments.iter().map(|s| s.size).sum());
-        return Err(CoordinatorError::StorageMissing { store, log_size });
-    }
     let mut random = [0; 24];
     getrandom::fill(&mut random).map_err(|error| {
         CoordinatorError::io("the system gave no random bytes")(std::io::Error::other(
@@ -206,22 +226,22 @@ fn create(dir: &StoreDir) -> Result<File, CoordinatorError> {
             flags: Slot::CLEAN,
             ..Slot::default()
         };
-        file.write_all_at(slot.sealed().as_bytes(), sutra_layout::geometry::DURABLE_SLOTS_OFFSET)
+        file.write_all_at(slot.sealed().as_bytes(), DURABLE_SLOTS_OFFSET)
     };
     let path = dir.storage_path();
     dir.create_storage(fill)
         .map_err(CoordinatorError::io(format!("{} could not be made", path.display())))
 }
 
+/// Makes a file of row A, B or C one that may be written. Of row D it is a copy of what the disk has.
 fn recover(
     dir: &StoreDir,
     options: &Options,
     view: View,
-    trust: Trust,
+    state: State,
 ) -> Result<Opened, CoordinatorError> {
     let path = dir.storage_path();
-    let boot_id =
-        sys::clock::boot_id().map_err(CoordinatorError::io("the boot id could not be read"))?;
+    let boot_id = boot_id()?;
     let stat = view
         .map()
         .file()
@@ -229,31 +249,17 @@ fn recover(
         .map_err(CoordinatorError::io(format!("{}", path.display())))?;
     let mark = view.run_mark();
     let slots = view.durable_slots();
-    let Some((place, durable)) = Slot::newest(&slots) else {
-        let damage = sutra_layout::Damage::new(
-            sutra_layout::geometry::DURABLE_SLOTS_OFFSET,
-            "the checksum of both durable slots",
-            slots[0].checksum,
-            "that of either slot",
-        );
-        return Err(damage.into());
-    };
+    let (place, durable) = Slot::newest(&slots).ok_or_else(|| no_durable_slot(&slots))?;
     let is_of_this_boot = mark.is_of(boot_id, stat.dev(), stat.ino());
-    let published = if is_of_this_boot { view.capture()? } else { None };
-    let (state, base) = match published {
-        _ if trust == Trust::PageCache && durable.flags & Slot::CLEAN != 0 => {
-            (State::Clean, *durable)
-        }
-        Some(slot) if slot.commit_seq >= durable.commit_seq => (State::ProcessDied, slot),
-        Some(_) => (State::ProcessDied, *durable),
-        None => (State::PowerLost, *durable),
-    };
+    let is_rebuilt = matches!(state, State::PowerLost | State::SyncFailed);
+    let published = if state == State::ProcessDied { view.capture()? } else { None };
+    let base = published.filter(|slot| slot.commit_seq >= durable.commit_seq).unwrap_or(*durable);
     let writer_epoch = 1 + last_epoch(&mark).max(durable.writer_epoch).max(base.writer_epoch);
 
     check_directory(&view)?;
     // A loss of power may have taken back the exchange of names, and not what was said of it.
     view.header_word(SUPERSEDED_BY_OFFSET).store(0, Ordering::Relaxed);
-    if state == State::PowerLost {
+    if is_rebuilt {
         clear_derived(&view)?;
     }
     let clients = Clients::new(&read_clients(&view, place, durable)?);
@@ -290,7 +296,7 @@ fn recover(
         checkpointer.write(&unclean, &writer.clients.table(), false)?;
         writer.now.commit_seq = unclean.commit_seq;
     }
-    if state == State::PowerLost {
+    if is_rebuilt {
         writer.rebuild_derived(&mut || Ok(()))?;
     }
 
@@ -299,7 +305,10 @@ fn recover(
         &dir.wal_path(),
         image.view().superblock().store_id,
         wal::Options {
-            distrust_page_cache: trust == Trust::Disk,
+            distrust_page_cache: state == State::SyncFailed,
+            // Nothing is acknowledged before it is applied.
+            acknowledged_lsn: (state == State::ProcessDied)
+                .then(|| image.begun_lsn().load(Ordering::Relaxed)),
             ..wal::Options::with_first_segment(options.log_segment_size)
         },
         durable.published_lsn,
@@ -319,7 +328,7 @@ fn recover(
         wal.keep_in(archive)?;
     }
     let (begun_lsn, written_lsn) = (image.begun_lsn().load(Ordering::Relaxed), wal.written_lsn());
-    if begun_lsn > written_lsn {
+    if LogEnd::of(wal.recovery().cut.is_some(), written_lsn, begun_lsn) == LogEnd::BelowFile {
         return Err(CoordinatorError::LogCut { written_lsn, begun_lsn });
     }
     // The log's entries were written under a mark that was synced before; this guards a lost one.
@@ -339,12 +348,12 @@ fn recover(
     let last_number = highest.max(on_ring).max(writer.now.commit_seq);
     writer.now.durable_lsn = wal.written_lsn();
     writer.now.checkpoint_lsn = durable.published_lsn;
-    if state == State::PowerLost {
+    if is_rebuilt {
         let slot = Slot { commit_seq: last_number + 1, writer_epoch, ..writer.now };
         checkpointer.write(&slot, &writer.clients.table(), false)?;
         writer.now.checkpoint_lsn = slot.published_lsn;
     }
-    let last_number = last_number + u64::from(state == State::PowerLost);
+    let last_number = last_number + u64::from(is_rebuilt);
     let made_space = make_asked_space(dir, options, &mut writer, &mut checkpointer, last_number)?;
     let last_number = last_number + u64::from(made_space);
     image.store_run_mark(new_mark)?;
