@@ -77,9 +77,21 @@ impl Mount {
     /// # Errors
     /// What the tools say.
     pub fn image(image: &Path) -> Result<Mount, String> {
+        Mount::loop_of(image, "loop")
+    }
+
+    /// The same, not to be written.
+    ///
+    /// # Errors
+    /// What the tools say.
+    pub fn image_read_only(image: &Path) -> Result<Mount, String> {
+        Mount::loop_of(image, "loop,ro")
+    }
+
+    fn loop_of(image: &Path, options: &str) -> Result<Mount, String> {
         let mount = Mount { home: tempfile::tempdir().map_err(|error| error.to_string())? };
         let image = image.to_str().expect("a path of ours is UTF-8");
-        command("mount", &["-o", "loop", image], mount.path())?;
+        command("mount", &["-o", options, image], mount.path())?;
         Ok(mount)
     }
 

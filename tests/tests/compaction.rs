@@ -337,6 +337,41 @@ fn reinforcements_that_come_while_it_is_compacted_survive_a_loss_of_power() {
 }
 
 #[test]
+fn the_file_of_the_generation_before_is_brought_up_by_the_log_or_refused() {
+    for is_log_there in [true, false] {
+        let mut random = Random::from_env("generation before");
+        let mut store = TestStore::started_with(|options| options.log_segment_size = 8 << 10);
+        let mut client = store.client();
+        write_some(&mut client, &mut random, 60);
+        // As a loss of power leaves it that takes the exchange of names back.
+        let before = store.dir().with_extension("before");
+        std::fs::hard_link(store.storage_path(), &before).unwrap();
+        client.compact(Horizon::AsServed, &[], TIMEOUT).unwrap();
+        write_some(&mut client, &mut random, 20);
+        if !is_log_there {
+            for _ in 0..40 {
+                write_some(&mut client, &mut random, 60);
+                client.flush().unwrap();
+            }
+        }
+        let expected = contents(&store.reader().snapshot().unwrap());
+        assert_eq!(store.reader().snapshot().unwrap().stats().generation, 2);
+        store.kill();
+        std::fs::rename(&before, store.storage_path()).unwrap();
+        if is_log_there {
+            store.start();
+            let snapshot = store.reader().snapshot().unwrap();
+            assert_eq!((snapshot.stats().generation, contents(&snapshot)), (1, expected));
+            write_some(&mut store.client(), &mut random, 20);
+            store.kill_and_restart();
+        } else {
+            let errors = store.try_start().unwrap_err();
+            assert!(errors.contains("damaged"), "{errors}");
+        }
+    }
+}
+
+#[test]
 fn what_has_expired_is_forgotten_and_what_is_purged_is_gone() {
     let mut store = TestStore::started();
     let mut client = store.client();
@@ -386,6 +421,41 @@ fn what_has_expired_is_forgotten_and_what_is_purged_is_gone() {
         (again.content().unwrap(), again.id().unwrap().to_string().as_str()),
         ("again", "secret")
     );
+}
+
+#[test]
+fn an_association_whose_time_is_over_goes_and_one_that_was_made_again_stays() {
+    let mut store = TestStore::started();
+    let mut client = store.client();
+    for id in ["a", "b", "c"] {
+        client.learn(id, "lives");
+    }
+    let mut associate = |target: &str, valid_until: Option<u64>| {
+        let associate = Associate {
+            source: "a".into(),
+            target: target.into(),
+            kind: "near".into(),
+            valid_until,
+            ..Associate::default()
+        };
+        client.batch(|batch| batch.associate(&associate).unwrap()).unwrap();
+    };
+    associate("b", Some(1000));
+    associate("c", Some(1000));
+    associate("c", Some(u64::MAX));
+    let done = store.client().compact(Horizon::Time(u64::MAX), &[], TIMEOUT).unwrap();
+    assert_eq!((done.expired, done.edges_before, done.edges_copied), (1, 4, 1));
+    let check = |store: &TestStore| {
+        let snapshot = store.reader().snapshot().unwrap();
+        assert_eq!((snapshot.concept_count(), snapshot.association_count()), (3, 1));
+        let a = snapshot.get("a").unwrap().unwrap();
+        let near = snapshot.neighbors(&a, &NeighborQuery::default()).unwrap();
+        let c = snapshot.get("c").unwrap().unwrap().ordinal();
+        assert_eq!(near.iter().map(|near| near.ordinal).collect::<Vec<_>>(), [c]);
+    };
+    check(&store);
+    store.kill_and_restart();
+    check(&store);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Opening what the last coordinator left, row by row of the table in `recovery.rs`.
+//! Opening what the last coordinator left, row by row of the table in `recovery/table.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +11,7 @@ use sutra_reader::{NeighborQuery, OpenError};
 use sutra_tests::forge::{
     describe, flip, log_end, overwrite, place_of, poison_run_mark, scramble_derived, unit_place,
 };
+use sutra_tests::mount::{Mount, may_mount};
 use sutra_tests::store::{Writing, copy_directory};
 use sutra_tests::text::{text_of, vector_of};
 use sutra_tests::{Random, TestStore};
@@ -423,4 +424,59 @@ fn a_directory_of_something_else_is_not_made_a_store() {
     let errors = store.try_start().unwrap_err();
     assert!(errors.contains("letter.txt"), "{errors}");
     assert_eq!(std::fs::read_dir(store.dir()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_a_killed_creation_left_is_swept_away() {
+    let mut store = TestStore::unstarted();
+    std::fs::create_dir_all(store.wal_dir()).unwrap();
+    let half_made = store.dir().join("storage.dat.tmp");
+    std::fs::write(&half_made, [0x5a; 10_000]).unwrap();
+    std::fs::write(store.wal_dir().join("prepare.tmp"), [0x5a; 5_000]).unwrap();
+    store.start();
+    store.client().learn("a", "in a new store");
+    assert!(!half_made.exists());
+    store.kill_and_restart();
+    assert!(store.reader().snapshot().unwrap().contains("a").unwrap());
+}
+
+#[test]
+fn a_killed_store_whose_disk_is_mounted_again_is_whole() {
+    if !may_mount("a disk that is mounted again") {
+        return;
+    }
+    let mut random = Random::from_env("mounted again");
+    let memory = Mount::tmpfs(160 << 20).unwrap();
+    let image = memory.join("image");
+    let disk = Mount::ext4(&image, 128 << 20).unwrap();
+    let mut store = TestStore::with(|options| options.store = disk.join("store"));
+    store.start();
+    write_some(&mut store.client(), &mut random, 300);
+    store.client().flush().unwrap();
+    write_some(&mut store.client(), &mut random, 300);
+    let expected = shown(&store);
+    store.kill();
+    drop(disk);
+
+    // First for readers alone: they find all of it, or are told to ask a coordinator.
+    let disk = Mount::image_read_only(&image).unwrap();
+    store.options.store = disk.join("store");
+    match store.open() {
+        Ok(reader) => assert_eq!(describe(&reader.snapshot().unwrap()), expected),
+        Err(OpenError::NeedsRecovery { .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
+    drop(disk);
+    let disk = Mount::image(&image).unwrap();
+    store.options.store = disk.join("store");
+    store.start();
+    assert_eq!(shown(&store), expected);
+    store.stop();
+    drop(disk);
+    // After a clean stop it is read wherever it is mounted.
+    let disk = Mount::image_read_only(&image).unwrap();
+    store.options.store = disk.join("store");
+    assert_eq!(shown(&store), expected);
+    let errors = store.try_start().unwrap_err();
+    assert!(errors.contains("ead-only"), "{errors}");
 }
