@@ -104,7 +104,9 @@ impl Image {
         let head = BlobHead::of(bytes);
         self.store_bytes(Region::CONTENT, shape, at, head.as_bytes())?;
         let head_size = head.as_bytes().len() as u64;
-        self.store_bytes(Region::CONTENT, shape, at + head_size, bytes)?;
+        if !bytes.is_empty() {
+            self.store_bytes(Region::CONTENT, shape, at + head_size, bytes)?; // as of the padding below
+        }
         let end = at + head_size + bytes.len() as u64;
         match at + blob_space(bytes.len()) - end {
             0 => Ok(()), // and `end` may be the end of the last extent
@@ -226,10 +228,11 @@ mod tests {
         file.write_all_at(block.as_bytes(), 0).unwrap();
         let image = Image::new(View::writable(file).unwrap(), &Slot::default()).unwrap();
 
-        let bytes = [7; 120];
-        let at = FIRST_EXTENT_SIZE - blob_space(bytes.len());
         image.ensure(Region::CONTENT, FIRST_EXTENT_SIZE).unwrap();
-        image.store_blob(at, &bytes).unwrap();
+        for bytes in [&[7; 120][..], &[7; 117], &[]] {
+            let at = FIRST_EXTENT_SIZE - blob_space(bytes.len());
+            image.store_blob(at, bytes).unwrap();
+        }
         assert!(image.view().locate(Region::CONTENT, Shape::new(1), FIRST_EXTENT_SIZE).is_err());
     }
 }

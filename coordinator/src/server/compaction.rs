@@ -356,6 +356,7 @@ impl Server<'_> {
         old.writer.image.stop_beating();
         KillPoint::CompactionSuperseded.reach();
         writer.clients = std::mem::take(&mut old.writer.clients);
+        let replaced = old.writer.image.clone();
         (old.writer, old.publisher) = (writer, publisher);
         self.workers.change_files(checkpointer, Arc::clone(old.writer.image.growth()))?;
         let (image, bell) = (old.writer.image.clone(), self.workers.bell());
@@ -363,7 +364,7 @@ impl Server<'_> {
         std::mem::replace(&mut self.indexer, indexer).leave();
         self.progress.change_files(&old.writer.now);
 
-        running.compactor.order(Order::Settle(storage));
+        running.compactor.order(Order::Settle(storage, replaced));
         running.step = Step::Settling(hold_lsn);
         running.done = Compacted {
             generation,
