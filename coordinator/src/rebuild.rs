@@ -134,9 +134,41 @@ impl Writer {
         check(slot.records, "the number of concepts", concepts == slot.concepts)
     }
 
+    /// Places each list as large as it will be: lists that grow entry by entry leave as much space
+    /// behind as they take in the end, and lie where chance has put them.
+    fn place_lists(&mut self, pace: Pace<'_>) -> Result<(), CoordinatorError> {
+        let (image, slot) = (self.image.clone(), self.now);
+        let mut counts = vec![[0u32; 2]; slot.concepts as usize];
+        for ordinal in 0..slot.edges {
+            if ordinal.is_multiple_of(PACE) {
+                pace()?;
+            }
+            let edge = image.view().edge(ordinal, &slot)?;
+            if edge.is_tombstone() {
+                continue;
+            }
+            // What is damaged is named below.
+            for (end, list) in [(edge.source, 0), (edge.target, 1)] {
+                if let Some(counts) = counts.get_mut(end as usize) {
+                    counts[list] += 1;
+                }
+            }
+        }
+        for (concept, counts) in (0..).zip(counts) {
+            for (head, count) in [(OUT_HEAD, counts[0]), (IN_HEAD, counts[1])] {
+                if count > 0 {
+                    self.place_list(concept, head, count)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn rebuild_edges(&mut self, pace: Pace<'_>) -> Result<(), CoordinatorError> {
         let image = self.image.clone();
         let slot = self.now;
+        image.outgrown_units().store(0, Ordering::Relaxed);
+        self.place_lists(pace)?;
         for ordinal in 0..slot.edges {
             if ordinal.is_multiple_of(PACE) {
                 pace()?;

@@ -276,6 +276,12 @@ pub fn units_log2_after(full: Option<BlockRef>) -> u32 {
     full.map_or(0, |full| (full.units_log2 + 1).min(UNITS_LOG2_MAX))
 }
 
+/// log2 of the units of the block in which a list of so many entries begins.
+pub fn units_log2_for(count: u32) -> u32 {
+    // A unit has room for four entries.
+    count.div_ceil(4).max(1).next_power_of_two().ilog2().min(UNITS_LOG2_MAX)
+}
+
 /// Fills the block at `at`, which nobody knows yet and is zero, so that it takes the place of `full`
 /// or lies on top of it, and adds `entry`. The caller then stores [`BlockRef::encode`] into the
 /// column, with release ordering: who sees that sees the block.

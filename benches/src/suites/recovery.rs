@@ -24,8 +24,9 @@ const SUITE: &str = "recovery";
 
 /// Kills of a round.
 const KILLS: u32 = 5;
-/// How long the writer writes before it loses its coordinator.
-const WRITING: Duration = Duration::from_millis(150);
+/// How long the writer writes before it loses its coordinator: long enough for a log to read and a
+/// checkpoint now and then, short enough that a hundred kills leave the store about as large.
+const WRITING: Duration = Duration::from_millis(40);
 /// Operations of a frame.
 const OPERATIONS: u32 = 256;
 /// Frames that are sent and not acknowledged.

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use sutra_layout::adjacency::{
-    Block, BlockRef, Entry, fill_new_block, find_entry, units_log2_after,
+    Block, BlockRef, Entry, fill_new_block, find_entry, units_log2_after, units_log2_for,
 };
 use sutra_layout::column::{ENTRIES, OUT_HEAD};
 use sutra_layout::geometry::Region;
@@ -59,7 +59,27 @@ impl Writer {
         fill_new_block(view, at, full, entry)?;
         // Pairs with the fence in Block::open: who sees the head sees the block.
         view.columns(concept)?[head].store(at.encode(), Ordering::Release);
+        if let Some(full) = full.filter(|full| !full.is_chained()) {
+            let outgrown = self.image.outgrown_units();
+            let units = outgrown.load(Ordering::Relaxed) + (1 << full.units_log2);
+            outgrown.store(units, Ordering::Relaxed);
+        }
         self.count_entry(concept, head)
+    }
+
+    /// Gives a list that is empty a block for `count` entries, so that it does not outgrow others on
+    /// the way.
+    pub(crate) fn place_list(
+        &mut self,
+        concept: u32,
+        head: usize,
+        count: u32,
+    ) -> Result<(), CoordinatorError> {
+        let units_log2 = units_log2_for(count);
+        let unit = self.image.take_units(Region::ADJACENCY, 1 << units_log2)?;
+        let word = &self.image.view().columns(concept)?[head];
+        word.store(BlockRef { unit, units_log2 }.encode(), Ordering::Release);
+        Ok(())
     }
 
     fn count_entry(&self, concept: u32, head: usize) -> Result<(), CoordinatorError> {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use sutra_layout::adjacency::UNIT_SIZE;
 use sutra_layout::geometry::Region;
 use sutra_layout::limits::VECTOR_SPACES_MAX;
 use sutra_layout::slot::Slot;
@@ -20,6 +21,7 @@ const SEGMENT_SIZE: u64 = sutra_layout::index::INDEX.segment_words() * 8;
 /// Versions before the horizon count as dead beyond one for each concept and association that
 /// lives, with their share of the contents: exact where nothing was forgotten after the horizon.
 /// Of an index, each split leaves a segment behind, so about half were ever given out for nothing.
+/// What lists have outgrown is counted as it happens.
 ///
 /// # Errors
 /// Damage met while the horizon is looked for.
@@ -27,9 +29,10 @@ pub fn dead_size(image: &Image, now: &Slot, before: Before) -> Result<u64, Coord
     let view = image.view();
     let live_end = |region| image.live_end(region).load(Ordering::Relaxed);
     let split = |region| live_end(region).saturating_sub(1) / 2 * SEGMENT_SIZE;
-    let of_indexes = split(Region::ID_SEGMENTS) + split(Region::EDGE_SEGMENTS);
+    let of_lists = image.outgrown_units().load(Ordering::Relaxed).saturating_mul(UNIT_SIZE);
+    let of_derived = split(Region::ID_SEGMENTS) + split(Region::EDGE_SEGMENTS) + of_lists;
     if before == Before::Nothing {
-        return Ok(of_indexes);
+        return Ok(of_derived);
     }
     let horizon_lsn = horizon_of(view, now, before)?;
     let records = count_below(now.records, |at| Ok(view.record(at, now)?.lsn <= horizon_lsn))?;
@@ -49,7 +52,7 @@ pub fn dead_size(image: &Image, now: &Slot, before: Before) -> Result<u64, Coord
     let rows = if records == 0 { 0 } else { rows };
     let of_records = records * size_of::<sutra_layout::record::ConceptRecord>() as u64;
     let edge_size = size_of::<sutra_layout::edge::EdgeRecord>() as u64 + ENTRIES_SIZE;
-    Ok(of_indexes + of_records + edges * edge_size + contents + rows)
+    Ok(of_derived + of_records + edges * edge_size + contents + rows)
 }
 
 /// How many of `count` ordinals are below, which holds up to one of them and not from there on.

@@ -181,7 +181,7 @@ impl Task {
         };
         catch_up(&mut next, |_| published_lsn())?;
         check()?;
-        make_durable(&mut next, writer_epoch)?;
+        make_durable(&mut next, writer_epoch, &check)?;
         KillPoint::CompactionSynced.reach();
         catch_up(&mut next, written_lsn)?;
         check()?;
@@ -234,10 +234,10 @@ impl Next {
 }
 
 /// Gives the next file a durable slot as of what is applied to it, and the mark of this boot.
-fn make_durable(next: &mut Next, writer_epoch: u64) -> Result<()> {
+fn make_durable(next: &mut Next, writer_epoch: u64, check: &dyn Fn() -> Result<()>) -> Result<()> {
     let image = next.writer.image.clone();
     assert!(next.writer.gathered.is_empty(), "a durable slot amidst what is not settled");
-    image.sync_all()?;
+    image.sync_all_gently(check)?;
     let slot = Slot { writer_epoch, ..next.writer.now };
     next.checkpointer.write(&slot, &next.writer.clients.table(), false)?;
     next.checkpoint_lsn = slot.published_lsn;

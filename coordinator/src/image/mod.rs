@@ -148,6 +148,11 @@ impl Image {
         self.live_end(Region::RECORDS)
     }
 
+    /// Units of lists that were replaced by larger blocks, and are dead since.
+    pub fn outgrown_units(&self) -> &AtomicU64 {
+        self.live_end(Region::EDGES)
+    }
+
     /// Stores the entry of a vector space and syncs its page: no extent of the space may reach the
     /// disk before it, or a loss of power would leave extents of unknown size.
     pub fn store_space(

@@ -6,6 +6,7 @@
 //! writers a third of their throughput.
 
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use sutra_layout::directory::{decode, word_offset};
 use sutra_layout::geometry::{
@@ -16,6 +17,11 @@ use sutra_layout::slot::Slot;
 use super::Image;
 use crate::error::CoordinatorError;
 use crate::plant::Plant;
+
+/// Bytes of one part of a gentle sync.
+const GENTLE_STEP_SIZE: u64 = 4 << 20;
+/// The longest rest after one.
+const GENTLE_REST_MAX: Duration = Duration::from_millis(50);
 
 impl Image {
     /// Makes durable all truth of version `to`, where that of version `from` is, with the extent
@@ -75,6 +81,22 @@ impl Image {
     /// Writes every dirty page of the file to disk.
     pub fn sync_all(&self) -> Result<(), CoordinatorError> {
         Plant::outcome(self.view.map().file().sync_data()).map_err(failed)
+    }
+
+    /// The same, a part at a time, with as long a rest after each as it took: the log's syncs, which
+    /// writers wait for, are not to queue behind hundreds of megabytes. `check` is asked in between.
+    pub fn sync_all_gently(
+        &self,
+        check: &dyn Fn() -> Result<(), CoordinatorError>,
+    ) -> Result<(), CoordinatorError> {
+        let size = self.view.map().size();
+        for offset in (0..size).step_by(GENTLE_STEP_SIZE as usize) {
+            let began = Instant::now();
+            self.sync_range(offset, GENTLE_STEP_SIZE.min(size - offset))?;
+            std::thread::sleep(began.elapsed().min(GENTLE_REST_MAX));
+            check()?;
+        }
+        self.sync_all()
     }
 
     /// Makes the header durable as it stands.

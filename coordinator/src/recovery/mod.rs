@@ -306,9 +306,12 @@ fn recover(
         image.view().superblock().store_id,
         wal::Options {
             distrust_page_cache: state == State::SyncFailed,
-            // Nothing is acknowledged before it is applied.
-            acknowledged_lsn: (state == State::ProcessDied)
-                .then(|| image.begun_lsn().load(Ordering::Relaxed)),
+            acknowledged_lsn: match state {
+                State::Clean => Some(base.published_lsn),
+                // Nothing is acknowledged before it is applied.
+                State::ProcessDied => Some(image.begun_lsn().load(Ordering::Relaxed)),
+                _ => None,
+            },
             ..wal::Options::with_first_segment(options.log_segment_size)
         },
         durable.published_lsn,

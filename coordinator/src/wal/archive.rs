@@ -21,7 +21,7 @@ use super::format::{
     EntryHeader, GROUPS_OFFSET, Group, HeaderProblem, SEGMENT_VERSION, SegmentId, entry_seed,
     entry_size,
 };
-use super::segment::Content;
+use super::segment::{Content, Window};
 
 const TEMPORARY_NAME: &str = "archive.tmp";
 
@@ -183,15 +183,16 @@ pub(crate) fn archive(
     archive: &Path,
 ) -> Result<Option<ArchivedSegment>, WalError> {
     let name = segment_name(sequence);
-    let mut bytes = Vec::new();
-    match log.open_file(&name, false) {
-        Ok(file) => drop(Content::of(log, (&name, &file), &mut bytes, false)?.whole()?),
+    let file = match log.open_file(&name, false) {
         Err(WalError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
             return Ok(None);
         }
-        Err(error) => return Err(error),
-    }
-    let contents = entries(&log.path_of(&name), &bytes, sequence, &mut |_, _, _| Ok(()))?;
+        file => file?,
+    };
+    let mut window = Window::default();
+    let mut content = Content::of(log, (&name, &file), &mut window, false)?;
+    let bytes = content.whole()?;
+    let contents = entries(&log.path_of(&name), bytes, sequence, &mut |_, _, _| Ok(()))?;
     let Some(id) = contents.id.filter(|_| contents.last_lsn != 0) else { return Ok(None) };
     let mut segment = ArchivedSegment {
         path: PathBuf::new(),

@@ -74,8 +74,8 @@ pub struct Options {
     /// Set when the last run ended with a failed sync: segments are read past the page cache,
     /// so that only what is on disk counts, and new entries go to a new file.
     pub distrust_page_cache: bool,
-    /// Set when the last run was killed in this boot: no entry above this LSN was ever acknowledged,
-    /// so that once all up to it are read nothing behind them is looked at.
+    /// Set when the last run stopped cleanly, or was killed in this boot: no entry above this LSN was
+    /// ever acknowledged, so that once all up to it are read nothing behind them is looked at.
     pub acknowledged_lsn: Option<u64>,
 }
 

@@ -25,7 +25,7 @@ use super::format::{
     ALIGNMENT, ENTRY_HEADER_SIZE, EntryHeader, GROUP_HEADER_SIZE, GROUPS_OFFSET, Group,
     GroupHeader, HeaderProblem, SEGMENT_VERSION, SegmentId, entry_seed, entry_size,
 };
-use super::segment::Content;
+use super::segment::{Content, Window};
 
 /// What is done with each entry of a replay: its LSN and its payload.
 pub type Visit<'a> = &'a mut dyn FnMut(u64, &[u8]) -> Result<(), VisitError>;
@@ -131,7 +131,7 @@ pub(crate) fn walk(
             writer_epoch: 0,
         },
     };
-    let mut bytes = Vec::new();
+    let mut window = Window::default();
     for sequence in directory.list()?.segments {
         let name = segment_name(sequence);
         let file = match directory.open_file(&name, false) {
@@ -139,7 +139,7 @@ pub(crate) fn walk(
             Err(WalError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => continue,
             file => file?,
         };
-        let content = Content::of(directory, (&name, &file), &mut bytes, reading.past_cache)?;
+        let content = Content::of(directory, (&name, &file), &mut window, reading.past_cache)?;
         walker.segment(sequence, store_id, content)?;
     }
     walker.walk.missing_lsn = walker.missing_lsn();
@@ -190,7 +190,7 @@ impl Walker<'_> {
         mut content: Content<'_>,
     ) -> Result<(), WalError> {
         let index = self.walk.segments.len();
-        let header = SegmentId::check(content.up_to(GROUPS_OFFSET)?, sequence);
+        let header = SegmentId::check(content.range(0, GROUPS_OFFSET)?, sequence);
         let path = || self.directory.path_of(&segment_name(sequence));
         match header {
             Err(HeaderProblem::Newer(found)) => {
@@ -233,11 +233,14 @@ impl Walker<'_> {
     ) -> Result<(), WalError> {
         let mut offset = GROUPS_OFFSET;
         loop {
-            let bytes = content.up_to(offset + GROUP_HEADER_SIZE as u64)?;
-            let here = Group::check(bytes, offset, id.sequence, Some(id.salt));
+            let bytes = content.range(offset, offset + GROUP_HEADER_SIZE as u64)?;
+            let here = Group::check_header(bytes, offset, id.sequence, Some(id.salt));
+            let has_salt = bytes
+                .get(GroupHeader::SALT_OFFSET..)
+                .is_some_and(|bytes| bytes.starts_with(&id.salt.to_le_bytes()));
             if let Some(group) = here.filter(|group| self.continues(group.first_lsn)) {
                 self.resume(index, &group);
-                let bytes = content.up_to(group.end_offset())?;
+                let bytes = content.range(group.body_offset(), group.end_offset())?;
                 match self.entries(index, &group, bytes)? {
                     Ok(()) => {
                         offset = group.end_offset();
@@ -249,16 +252,13 @@ impl Walker<'_> {
                         let keep_offset = if within_group { bad_offset } else { offset };
                         self.stop(index, keep_offset, bad_offset, within_group);
                         self.walk.torn = true;
-                        self.stale(index, group.end_offset().min(bytes.len() as u64));
+                        self.stale(index, group.end_offset().min(content.size()));
                         offset = bad_offset;
                     }
                 }
             } else {
                 self.stop(index, offset, offset, false);
-                let salt_offset = offset as usize + GroupHeader::SALT_OFFSET;
-                self.walk.torn |= bytes
-                    .get(salt_offset..)
-                    .is_some_and(|bytes| bytes.starts_with(&id.salt.to_le_bytes()));
+                self.walk.torn |= has_salt;
             }
             if self.acknowledged_lsn.is_some_and(|lsn| lsn < self.missing_lsn()) {
                 return Ok(()); // nothing that is missing can have been promised
@@ -327,27 +327,26 @@ impl Walker<'_> {
         }
     }
 
-    /// Takes the entries of a group that continues the log. The inner error is where the
-    /// first bad one stands, and whether good ones stand before it.
+    /// Takes the entries of a group that continues the log, of which `body` is there. The inner error
+    /// is where the first bad one stands, and whether good ones stand before it.
     fn entries(
         &mut self,
         index: usize,
         group: &Group,
-        bytes: &[u8],
+        body: &[u8],
     ) -> Result<Result<(), (u64, bool)>, WalError> {
         let seed = entry_seed(group.salt);
-        let body_end = group.end_offset().min(bytes.len() as u64) as usize;
-        let mut offset = (group.body_offset() as usize).min(body_end);
+        let mut at = 0;
         for lsn in group.first_lsn..=group.last_lsn() {
-            let Some(payload) = EntryHeader::check(&bytes[offset..body_end], seed, lsn) else {
-                return Ok(Err((offset as u64, lsn > group.first_lsn)));
+            let Some(payload) = EntryHeader::check(&body[at..], seed, lsn) else {
+                return Ok(Err((group.body_offset() + at as u64, lsn > group.first_lsn)));
             };
             if lsn > self.floor_lsn() {
                 (self.visit)(lsn, payload).map_err(|source| WalError::Visit { lsn, source })?;
                 self.walk.visited_count += 1;
             }
             // The padding of the very last entry may be cut off with the file.
-            offset = (offset + entry_size(payload.len()) as usize).min(body_end);
+            at = (at + entry_size(payload.len()) as usize).min(body.len());
             self.expected_lsn = Some(lsn + 1);
             self.walk.writer_epoch = group.writer_epoch;
             let segment = &mut self.walk.segments[index];
@@ -356,13 +355,14 @@ impl Walker<'_> {
             }
             segment.last_lsn = lsn;
             segment.entry_count += 1;
-            segment.end_offset = offset as u64;
+            segment.end_offset = group.body_offset() + at as u64;
         }
         self.walk.segments[index].group_count += 1;
-        if offset as u64 == group.end_offset() {
+        let offset = group.body_offset() + at as u64;
+        if offset == group.end_offset() {
             Ok(Ok(()))
         } else {
-            Ok(Err((offset as u64, true))) // all entries are there, but not all the bytes
+            Ok(Err((offset, true))) // all entries are there, but not all the bytes
         }
     }
 
