@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use sutra_client::{Associate, Batch, Client, Forget, Learn, Level, Touch};
+use sutra_client::{Associate, Batch, Client, Forget, Horizon, Learn, Level, Touch};
 use sutra_coordinator::backup::{BackupError, BackupReport, Until, backup, check, restore};
 use sutra_coordinator::{Host, Options};
 use sutra_reader::verify::{self, DeepOptions};
@@ -131,6 +132,39 @@ fn a_backup_made_while_others_write_is_the_store_at_its_lsn() {
             let (lsn, restored) = shelf.restored(&format!("{name}-log"), Until::End);
             assert_eq!((lsn, restored), (made.log_last_lsn, shown_as_of(store.dir(), lsn)));
         }
+        drop(done);
+    });
+}
+
+#[test]
+fn a_backup_made_while_the_store_is_compacted_is_of_one_generation() {
+    let (shelf, store, is_done) = (Shelf::new(), TestStore::started(), AtomicBool::new(false));
+    write_some(&mut store.client(), &mut Random::from_env("before the compactions"), 200);
+    std::thread::scope(|scope| {
+        let done = Done(&is_done);
+        scope.spawn(|| {
+            let mut random = Random::from_env("beside compactions and backups");
+            let mut client = store.client();
+            while !is_done.load(Ordering::Relaxed) {
+                write_some(&mut client, &mut random, 40);
+            }
+        });
+        scope.spawn(|| {
+            // Nothing is left out, so that what is restored can be compared ordinal by ordinal.
+            let mut client = store.client();
+            while !is_done.load(Ordering::Relaxed) {
+                client.compact(Horizon::AsServed, &[], Duration::from_secs(60)).unwrap();
+            }
+        });
+        let mut generations = Vec::new();
+        for round in 0..6 {
+            let made = shelf.backup(store.dir());
+            generations.push(made.manifest.generation);
+            let (lsn, restored) =
+                shelf.restored(&format!("restored-{round}"), Until::Lsn(made.manifest.lsn));
+            assert_eq!(restored, shown_as_of(store.dir(), lsn), "round {round}");
+        }
+        assert!(generations.is_sorted() && generations[5] > generations[0], "{generations:?}");
         drop(done);
     });
 }
