@@ -34,7 +34,8 @@ SUITES = {
         "Writes",
         "In bulk over the socket, with the log's last sync; peers write in their own process, in "
         "transactions of 100,000. `floor` is a sync of one page and a bare round trip. Peers' "
-        "single commits have no other process to reach.",
+        "single commits have no other process to reach. Visible at 0: readers saw it before its "
+        "acknowledgement came.",
     ),
     "open": ("Opening", "A get of one concept in a store that was just opened."),
     "memory": (

@@ -107,8 +107,10 @@ def runs(results):
     rows = []
     for suite in results.suites:
         of = results.runs[suite]["circumstances"]
-        command = f"scripts/bench --concepts {of['concepts']} --rounds {of['rounds']} {suite}"
-        rows.append([suite, f"`{command}`", f"{of['concepts']:,}", of["load_before"].split()[0]])
+        concepts = of["up_to"] if suite == "growth" else of["concepts"]
+        length = f"--rounds {of['rounds']} --millis {of['millis']}"
+        command = f"scripts/bench --concepts {concepts} {length} {suite}"
+        rows.append([suite, f"`{command}`", f"{concepts:,}", of["load_before"].split()[0]])
     return table(["suite", "command", "concepts", "load before"], rows)
 
 

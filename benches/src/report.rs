@@ -79,6 +79,7 @@ impl Circumstances {
             "clock": self.clock,
             "clock_overhead_ns": self.clock_overhead_ns,
             "concepts": settings.concepts,
+            "up_to": settings.up_to,
             "seed": settings.seed,
             "rounds": settings.rounds,
             "millis": settings.millis,

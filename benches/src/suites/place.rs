@@ -89,6 +89,9 @@ impl Place {
         for &contender in contenders {
             filling.fill(contender)?;
         }
+        if filling.made.is_some() {
+            rustix::fs::sync(); // what was filled is not to be written back beside what is measured
+        }
         let coordinator = Coordinator::start(&folder.join(Contender::Sutra.name()))?;
         let redis = contenders
             .contains(&Contender::Redis)
