@@ -57,7 +57,9 @@ unsafe extern "C" {
         value_size: usize,
     );
     fn rocksdb_write(db: Object, options: Object, batch: Object, error: *mut *mut c_char);
-    fn rocksdb_flush_wal(db: Object, sync: c_uchar, error: *mut *mut c_char);
+    fn rocksdb_flushoptions_create() -> Object;
+    fn rocksdb_flushoptions_destroy(options: Object);
+    fn rocksdb_flush(db: Object, options: Object, error: *mut *mut c_char);
     fn rocksdb_get_pinned(
         db: Object,
         options: Object,
@@ -234,9 +236,15 @@ impl Writing for Rocksdb {
         })
     }
 
+    /// Writes its tables out and waits for it: else each reader would replay the log when it opens.
     fn sync(&mut self) -> anyhow::Result<()> {
-        // SAFETY: the store is open.
-        checked(|error| unsafe { rocksdb_flush_wal(self.db, 1, error) })
+        // SAFETY: the store is open, and the options are destroyed after their use.
+        unsafe {
+            let options = rocksdb_flushoptions_create();
+            let flushed = checked(|error| rocksdb_flush(self.db, options, error));
+            rocksdb_flushoptions_destroy(options);
+            flushed
+        }
     }
 
     fn file_size(&self) -> anyhow::Result<u64> {
