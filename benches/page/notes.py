@@ -71,5 +71,39 @@ SUITES = {
     ),
 }
 
-#: What limits a figure whose target does not hold.
-NOTES = {}
+#: What limits a figure whose target does not hold. Instructions are those of benches/counts.json.
+NOTES = {
+    ("reads", "get content"):
+        "675 instructions against 389 for the record alone: the blob's bounds and its UTF-8 are "
+        "checked at each borrow. That is more than a core looks ahead, so the misses of one get "
+        "hardly overlap with those of the next; mmap-sync checks nothing",
+    ("reads", "get record, 2 processes over 1"):
+        "the two cores share a host with others; peers differ as much between runs",
+    ("reads", "get record, 256 ids a call"):
+        "the targets were set on another processor (Zen 4); compare it with `get record`",
+    ("reads", "get absent"):
+        "the targets were set on another processor (Zen 4)",
+    ("graph", "neighbors"):
+        "556 instructions for five neighbours; misses of one call hardly overlap with the next "
+        "one's. Asked for 256 concepts a call they do",
+    ("graph", "neighbors p99"): "a hub's list is several blocks: misses that follow each other",
+    ("graph", "path of 3, forward p99"):
+        "as long as petgraph takes in the same run: behind a hub, the number of edges decides",
+    ("graph", "neighbors beside a writer over idle"):
+        "three busy threads (reader, coordinator, writer) on two cores; single calls are as fast as "
+        "idle (p50, p99 below)",
+    ("writes", "bulk concepts"):
+        "one thread decides, logs and applies (`coordinator's time a concept`), and shares two cores "
+        "with the sender",
+    ("writes", "bulk edges"):
+        "likewise (`coordinator's time an edge`): an edge touches both ends' columns, lists and the "
+        "edge index, each a miss",
+    ("writes", "file size"):
+        "blocks of lists and segments of indexes double, and regions grow ahead; a compaction places "
+        "each list in one block",
+    ("writes", "pipelined, not synced"):
+        "each write is a frame of its own with an answer of its own",
+    ("writes", "32 clients, durable"): "33 processes' threads on two cores",
+    ("recovery", "kill to serving p99"):
+        "what the kernel takes to end the killed process (`kill to gone`), then the log's tail",
+}
