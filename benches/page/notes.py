@@ -75,18 +75,18 @@ SUITES = {
 NOTES = {
     ("reads", "get content"):
         "675 instructions against 389 for the record alone: the blob's bounds and its UTF-8 are "
-        "checked at each borrow. That is more than a core looks ahead, so the misses of one get "
-        "hardly overlap with those of the next; mmap-sync checks nothing",
+        "checked at each borrow; mmap-sync checks nothing. A get takes as long among others as alone "
+        "(`get content p50`), so the misses of one do not overlap with the next one's",
     ("reads", "get record, 2 processes over 1"):
-        "the two cores share a host with others; peers differ as much between runs",
+        "not found: nothing is shared but the caches and the memory, and peers differ as much",
     ("reads", "get record, 256 ids a call"):
-        "the targets were set on another processor (Zen 4); compare it with `get record`",
+        "not found; the target was set on another processor (Zen 4)",
     ("reads", "get absent"):
-        "the targets were set on another processor (Zen 4)",
+        "not found; the target was set on another processor (Zen 4)",
     ("graph", "neighbors"):
-        "556 instructions for five neighbours; misses of one call hardly overlap with the next "
-        "one's. Asked for 256 concepts a call they do",
-    ("graph", "neighbors p99"): "a hub's list is several blocks: misses that follow each other",
+        "a call takes as long among others as alone: its misses do not overlap with the next one's. "
+        "Asked for 256 concepts a call they do",
+    ("graph", "neighbors p99"): "probably hubs, whose lists are several blocks",
     ("graph", "path of 3, forward p99"):
         "as long as petgraph takes in the same run: behind a hub, the number of edges decides",
     ("graph", "neighbors beside a writer over idle"):
@@ -103,7 +103,7 @@ NOTES = {
         "each list in one block",
     ("writes", "pipelined, not synced"):
         "each write is a frame of its own with an answer of its own",
-    ("writes", "32 clients, durable"): "33 processes' threads on two cores",
+    ("writes", "32 clients, durable"): "32 writing threads and the coordinator's on two cores",
     ("recovery", "kill to serving p99"):
-        "what the kernel takes to end the killed process (`kill to gone`), then the log's tail",
+        "`kill to gone` is the kernel's; the rest is the next coordinator's start",
 }
