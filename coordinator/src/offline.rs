@@ -65,6 +65,7 @@ impl Offline {
         };
         let session = Session { client_id, author: author.to_owned() };
         let answer = self.reconciler.write(&session, &write);
+        let answer = answer.and_then(|answer| self.reconciler.commit().map(|()| answer));
         Ok(answer.inspect_err(|error| poison::mark(&self.dir, error))?.reply)
     }
 

@@ -1,10 +1,16 @@
 //! One write, from its frame to the file: decided, logged, applied.
+//!
+//! Small frames that arrive together are logged together: a call of the system for each would take
+//! longer than all the rest. One waits only for others that have arrived, never for time to pass.
 
 use sutra_client::protocol::{ErrorCode, OperationError, Operations, Refusal, Write, WriteReply};
+use sutra_layout::symbol::SymbolTable;
 use sutra_layout::sys;
 use zerocopy::little_endian::{U16, U32, U64};
 
-use crate::apply::Writer;
+use std::ops::Range;
+
+use crate::apply::{Found, Writer};
 use crate::clients::Known;
 use crate::decide::Decider;
 use crate::entry::{Entry, EntryHead, Rejected};
@@ -12,6 +18,11 @@ use crate::error::CoordinatorError;
 use crate::publish::Publisher;
 use crate::recovery::Opened;
 use crate::wal::{self, Wal, WalError, entry_size};
+
+/// Frames that wait to be logged together, at most.
+const WAITING_MAX: usize = 64;
+/// Bytes of a frame that may wait: copying a larger one costs more than a call of the system.
+const WAITING_SIZE_MAX: usize = 4 << 10;
 
 /// Who writes.
 #[derive(Clone, Debug)]
@@ -31,9 +42,63 @@ pub struct Answer {
     pub reply: WriteReply,
     /// Operations that were accepted just now.
     pub accepted: u64,
+    /// Bytes of log that it takes.
+    pub log_size: u64,
     /// The log had no room, so that this frame's number is not in it and no later frame of the
     /// connection may be: the client sends them all again.
     pub must_close: bool,
+}
+
+/// Frames that are decided, and neither logged nor applied.
+#[derive(Debug, Default)]
+struct Waiting {
+    frames: Vec<WaitingFrame>,
+    /// Their payloads, one behind the other.
+    bytes: Vec<u8>,
+    found: Vec<Found>,
+    /// Bytes that they take in the log.
+    log_size: u64,
+}
+
+#[derive(Debug)]
+struct WaitingFrame {
+    client_id: [u8; 16],
+    sequence: u64,
+    bytes: Range<usize>,
+    found: Range<usize>,
+}
+
+impl Waiting {
+    /// The last number of a client's frames.
+    fn last_sequence(&self, client_id: &[u8; 16]) -> Option<u64> {
+        let frame = self.frames.iter().rev().find(|frame| frame.client_id == *client_id);
+        frame.map(|frame| frame.sequence)
+    }
+
+    fn add(&mut self, head: &EntryHead, logged: &wal::Entry<'_>, found: &[Found]) {
+        let (bytes_start, found_start) = (self.bytes.len(), self.found.len());
+        self.bytes.extend_from_slice(logged.head);
+        self.bytes.extend_from_slice(logged.body);
+        self.found.extend_from_slice(found);
+        self.log_size += entry_size(logged.payload_size());
+        self.frames.push(WaitingFrame {
+            client_id: head.client_id,
+            sequence: head.sequence.get(),
+            bytes: bytes_start..self.bytes.len(),
+            found: found_start..self.found.len(),
+        });
+    }
+
+    fn is_full(&self) -> bool {
+        self.frames.len() >= WAITING_MAX
+    }
+
+    fn clear(&mut self) {
+        self.frames.clear();
+        self.bytes.clear();
+        self.found.clear();
+        self.log_size = 0;
+    }
 }
 
 /// The one thread's hold on the store.
@@ -48,6 +113,7 @@ pub struct Reconciler {
     /// The epoch of this start.
     pub writer_epoch: u64,
     decider: Decider,
+    waiting: Waiting,
     entry_head: Vec<u8>,
 }
 
@@ -55,12 +121,14 @@ impl Reconciler {
     /// Over a store that was opened; `decider` knows the default metric.
     pub fn new(opened: Opened, decider: Decider) -> (Reconciler, crate::checkpoint::Checkpointer) {
         let Opened { writer, wal, publisher, checkpointer, writer_epoch, state: _ } = opened;
-        let entry_head = Vec::new();
-        (Reconciler { writer, wal, publisher, writer_epoch, decider, entry_head }, checkpointer)
+        let (waiting, entry_head) = (Waiting::default(), Vec::new());
+        let reconciler =
+            Reconciler { writer, wal, publisher, writer_epoch, decider, waiting, entry_head };
+        (reconciler, checkpointer)
     }
 
-    /// One write. It is kept from the line that appends it to the log on; durable from the end of
-    /// the next sync; visible from the publication after that.
+    /// One write. It is kept once [`Reconciler::commit`] has returned, which may be before this
+    /// does; durable from the end of the next sync; visible from the publication after that.
     ///
     /// # Errors
     /// Only what ends the coordinator. A frame or operation that is refused is an answer.
@@ -69,14 +137,27 @@ impl Reconciler {
         session: &Session,
         write: &Write<'_>,
     ) -> Result<Answer, CoordinatorError> {
+        let is_small = write.operations.as_bytes().len() <= WAITING_SIZE_MAX;
+        // An author that is new becomes a symbol when the frame is applied.
+        let is_known = self.writer.symbols.number(SymbolTable::Author, &session.author).is_some();
+        let waiting_sequence = self.waiting.last_sequence(&session.client_id);
+        if !is_small || !is_known || waiting_sequence.is_some_and(|last| write.sequence <= last) {
+            self.commit()?;
+        }
         if let Some((sequence, lsn)) = self.writer.clients.last(&session.client_id)
             && write.sequence <= sequence
         {
             let reply = self.reply_to_retry(session, write.sequence, lsn);
-            return Ok(Answer { lsn, reply, accepted: 0, must_close: false });
+            return Ok(Answer { lsn, reply, accepted: 0, log_size: 0, must_close: false });
         }
-        let lsn = self.wal.written_lsn() + 1;
-        let decision = self.decider.decide(&self.writer, write, lsn)?;
+        let mut lsn = self.next_lsn();
+        if self.decider.decide(&self.writer, write, lsn)?.is_none() {
+            self.commit()?;
+            lsn = self.next_lsn();
+            let decided = self.decider.decide(&self.writer, write, lsn)?;
+            assert!(decided.is_some(), "a frame depends on others where none waits");
+        }
+        let decision = self.decider.decision();
         let refusal = refusal_of(write, &decision.errors);
         let is_refused = refusal.is_some();
         let rejected: Vec<Rejected> = match is_refused {
@@ -99,36 +180,80 @@ impl Reconciler {
         self.entry_head.clear();
         head.encode(&session.author, &rejected, &mut self.entry_head);
         let logged = wal::Entry { lsn, head: &self.entry_head, body: operations.as_bytes() };
+        let log_size = entry_size(logged.payload_size());
         // Room for a settling too, so that reinforcements can always become visible.
         let settling_size = entry_size(size_of::<EntryHead>());
-        match self.wal.reserve(entry_size(logged.payload_size()) + settling_size) {
+        match self.wal.reserve(self.waiting.log_size + log_size + settling_size) {
             Ok(()) => {}
             Err(error @ WalError::StorageFull { .. }) => {
+                self.commit()?; // there was room for what waits
+                self.decider.applied();
                 let reply = WriteReply::refused(ErrorCode::StorageFull, 0, error.to_string());
-                return Ok(Answer { lsn: lsn - 1, reply, accepted: 0, must_close: true });
+                return Ok(Answer { lsn: lsn - 1, reply, accepted: 0, log_size: 0, must_close: true });
             }
             Err(error) => return Err(error.into()),
         }
-        self.publisher.check_epoch()?;
-        self.wal.append(self.writer_epoch, &[logged])?; // kept from here on
-        let entry = Entry { head, author: &session.author, rejected: &rejected, operations };
-        self.writer.apply(lsn, &entry, &decision.found)?;
-
-        let reply = WriteReply {
-            refusal,
-            writer_epoch: self.writer_epoch,
-            first_lsn: lsn,
-            last_lsn: lsn,
-            errors: decision.errors.clone(),
-            ..WriteReply::default()
+        let answer = Answer {
+            lsn,
+            reply: WriteReply {
+                refusal,
+                writer_epoch: self.writer_epoch,
+                first_lsn: lsn,
+                last_lsn: lsn,
+                errors: decision.errors.clone(),
+                ..WriteReply::default()
+            },
+            accepted: if is_refused { 0 } else { decision.accepted as u64 },
+            log_size,
+            must_close: false,
         };
-        let accepted = if is_refused { 0 } else { decision.accepted as u64 };
-        Ok(Answer { lsn, reply, accepted, must_close: false })
+        if is_small && is_known && !decision.stands_alone {
+            self.waiting.add(&head, &logged, &decision.found);
+            self.decider.waits();
+            if self.waiting.is_full() {
+                self.commit()?;
+            }
+        } else {
+            self.publisher.check_epoch()?;
+            self.wal.append(self.writer_epoch, &[logged])?; // kept from here on
+            let entry = Entry { head, author: &session.author, rejected: &rejected, operations };
+            self.writer.apply(lsn, &entry, &decision.found)?;
+            self.decider.applied();
+        }
+        Ok(answer)
+    }
+
+    /// Logs what waits, all of it by one call, and applies it. To be called when no more frames have
+    /// arrived, and before anything else looks at the log or at the store as written.
+    pub fn commit(&mut self) -> Result<(), CoordinatorError> {
+        let waiting = &mut self.waiting;
+        if waiting.frames.is_empty() {
+            return Ok(());
+        }
+        self.publisher.check_epoch()?;
+        let first_lsn = self.wal.written_lsn() + 1;
+        let payloads = waiting.frames.iter().map(|frame| &waiting.bytes[frame.bytes.clone()]);
+        let entry = |(lsn, head)| wal::Entry { lsn, head, body: &[] };
+        let entries: Vec<wal::Entry<'_>> = (first_lsn..).zip(payloads.clone()).map(entry).collect();
+        self.wal.append(self.writer_epoch, &entries)?; // all of them are kept from here on
+        for ((lsn, payload), frame) in (first_lsn..).zip(payloads).zip(&waiting.frames) {
+            let bad = |what| CoordinatorError::BadEntry { lsn, what };
+            let entry = Entry::decode(payload).map_err(bad)?;
+            self.writer.apply(lsn, &entry, &waiting.found[frame.found.clone()])?;
+        }
+        self.waiting.clear();
+        self.decider.applied();
+        Ok(())
+    }
+
+    fn next_lsn(&self) -> u64 {
+        self.wal.written_lsn() + 1 + self.waiting.frames.len() as u64
     }
 
     /// Gives what was reinforced its versions, by a log entry of its own: nothing may be published
     /// while some wait, for a restart goes on from what is published.
     pub fn settle(&mut self) -> Result<(), CoordinatorError> {
+        self.commit()?;
         if self.writer.gathered.is_empty() {
             return Ok(());
         }

@@ -56,6 +56,7 @@ impl Rig {
         let Request::Write(write) = Request::decode(header.kind, body).unwrap() else { panic!() };
         let session = Session { client_id: [7; 16], author: "test".to_owned() };
         let answer = self.reconciler.write(&session, &write).unwrap();
+        self.reconciler.commit().unwrap();
         answer.reply.errors.iter().map(|error| error.index).collect()
     }
 

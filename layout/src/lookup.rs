@@ -23,11 +23,22 @@ pub fn find_concept<'a>(
     namespace: u32,
     key: &[u8; 16],
 ) -> Result<Option<(u64, &'a ConceptRecord)>, Damage> {
+    let hash = id_hash(view.superblock().hash_seed, namespace, key);
+    find_hashed_concept(view, slot, hash, (namespace, key))
+}
+
+/// The same, where the hash is known already.
+#[inline]
+pub fn find_hashed_concept<'a>(
+    view: &'a View,
+    slot: &Slot,
+    hash: u64,
+    (namespace, key): (u32, &[u8; 16]),
+) -> Result<Option<(u64, &'a ConceptRecord)>, Damage> {
     if slot.records == 0 {
         return Ok(None);
     }
     let mut steps_left = WALK_BUDGET;
-    let hash = id_hash(view.superblock().hash_seed, namespace, key);
     find(INDEX, &view.id_index(), AllFences, slot.id_index_depth as u32, hash, |ordinal| {
         let visible = visible_record(view, slot, ordinal, &mut steps_left)?;
         let Some(ordinal) = visible else {

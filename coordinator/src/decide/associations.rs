@@ -31,9 +31,9 @@ impl Decider {
                 return refuse(ErrorCode::UnknownConcept, 0, message);
             }
         }
-        let edge_type = self.check_type(place.writer, associate.kind)?;
+        let edge_type = self.check_type(place, associate.kind)?;
         if associate.if_lsn.is_some() || associate.if_absent {
-            self.track_edges(place);
+            self.track_edges(place)?;
         }
         if self.tracks_edges {
             let key = edge_key(place.writer, name, keys, associate.kind);
@@ -42,7 +42,7 @@ impl Decider {
             check_conditions(object, associate.if_lsn, associate.if_absent, current)?;
             self.edges.insert(key, true);
         }
-        self.check_symbol(place.writer, SymbolTable::Namespace, name)?;
+        self.check_symbol(place, SymbolTable::Namespace, name)?;
         for ((met, key), id) in [source, target].iter().zip(keys).zip(ids) {
             if !met.is_there() {
                 self.need.records += 1;
@@ -50,7 +50,7 @@ impl Decider {
                 if let Id::Text(text) = id {
                     self.need.blob(text.len());
                 }
-                self.note_concept(name, key, true);
+                self.note_concept(place, name, key, true);
             }
         }
         self.need.edges += 1;
@@ -69,7 +69,7 @@ impl Decider {
         namespace: &str,
         disassociate: &Disassociate<'_>,
     ) -> Result<Found, Stop> {
-        self.track_edges(place);
+        self.track_edges(place)?;
         let ids = [&disassociate.source, &disassociate.target];
         let keys = ids.map(|id| id.key(namespace, ""));
         let met = [self.meet(place, namespace, &keys[0])?, self.meet(place, namespace, &keys[1])?];
@@ -144,9 +144,10 @@ impl Decider {
     }
 
     /// Notes the associations of the operations before this one, which depends on them.
-    fn track_edges(&mut self, place: Place<'_>) {
+    fn track_edges(&mut self, place: Place<'_>) -> Result<(), Stop> {
+        self.stand_alone()?;
         if std::mem::replace(&mut self.tracks_edges, true) {
-            return;
+            return Ok(());
         }
         for (index, operation) in (0..place.index).zip(place.write.operations) {
             if self.decision.rejected.binary_search(&index).is_ok() {
@@ -164,6 +165,7 @@ impl Decider {
                 _ => {}
             }
         }
+        Ok(())
     }
 
     /// The associations that this frame made for a concept are over.

@@ -2,16 +2,20 @@
 
 use sutra_client::protocol::{ErrorCode, Forget, LearnOp, Reinforce, Touch};
 use sutra_layout::id::Id;
-use sutra_layout::lookup::find_concept;
+use sutra_layout::checksum::id_hash;
+use sutra_layout::lookup::find_hashed_concept;
 use sutra_layout::record::ConceptRecord;
 use sutra_layout::symbol::SymbolTable;
 
-use super::{Decider, Place, Stop, check_conditions, refuse};
-use crate::apply::Found;
+use super::{ConceptKey, Decider, Place, Stop, check_conditions, refuse};
+use crate::apply::{Found, Writer};
 
-/// What the operations before one in the same frame made of a concept.
+/// What the operations before one in the same frame made of a concept, or those of a frame before it
+/// that is not applied yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InFrame {
+    /// The log entry of that frame.
+    pub lsn: u64,
     /// It is there after them.
     pub is_there: bool,
     /// One of them forgot it, and with it every association that it had.
@@ -50,6 +54,19 @@ impl<'a> Met<'a> {
 }
 
 impl Decider {
+    /// A concept of a namespace that has a number: in the store, or in this frame.
+    fn concept_key(
+        &self,
+        writer: &Writer,
+        namespace: &str,
+        key: &[u8; 16],
+    ) -> Option<ConceptKey> {
+        let known = writer.symbols.number(SymbolTable::Namespace, namespace);
+        let namespace = known.or_else(|| self.namespaces.get(namespace).copied())?;
+        let hash = id_hash(writer.image.view().superblock().hash_seed, namespace, key);
+        Some(ConceptKey { hash, namespace, key: *key })
+    }
+
     pub(super) fn meet<'a>(
         &self,
         place: Place<'a>,
@@ -57,20 +74,36 @@ impl Decider {
         key: &[u8; 16],
     ) -> Result<Met<'a>, Stop> {
         let writer = place.writer;
-        let newest = match writer.symbols.number(SymbolTable::Namespace, namespace) {
-            Some(number) => find_concept(writer.image.view(), &writer.now, number, key)?,
-            None => None,
+        let Some(concept) = self.concept_key(writer, namespace, key) else {
+            return Ok(Met { newest: None, in_frame: None });
         };
-        let in_frame = match self.concepts.is_empty() {
-            true => None,
-            false => self.concepts.get(&(namespace.to_owned(), *key)).copied(),
-        };
+        let in_frame = self.concepts.get(&concept).copied();
+        if in_frame.is_some_and(|in_frame| in_frame.lsn != place.lsn) {
+            return Err(Stop::Depends);
+        }
+        let view = writer.image.view();
+        let newest =
+            find_hashed_concept(view, &writer.now, concept.hash, (concept.namespace, key))?;
         Ok(Met { newest, in_frame })
     }
 
-    pub(super) fn note_concept(&mut self, namespace: &str, key: [u8; 16], is_there: bool) {
-        let in_frame = self.concepts.entry((namespace.to_owned(), key));
-        let in_frame = in_frame.or_insert(InFrame { is_there, was_forgotten: false });
+    pub(super) fn note_concept(
+        &mut self,
+        place: Place<'_>,
+        namespace: &str,
+        key: [u8; 16],
+        is_there: bool,
+    ) {
+        let concept = self.concept_key(place.writer, namespace, &key).unwrap_or_else(|| {
+            // From the other end than the store's numbers.
+            let number = u32::MAX - self.namespaces.len() as u32;
+            self.namespaces.insert(namespace.to_owned(), number);
+            let hash = id_hash(place.writer.image.view().superblock().hash_seed, number, &key);
+            ConceptKey { hash, namespace: number, key }
+        });
+        let in_frame = self.concepts.entry(concept);
+        let in_frame =
+            in_frame.or_insert(InFrame { lsn: place.lsn, is_there, was_forgotten: false });
         in_frame.is_there = is_there;
         in_frame.was_forgotten |= !is_there;
     }
@@ -100,12 +133,12 @@ impl Decider {
             return refuse(ErrorCode::InvalidId, 0, message);
         }
         check_conditions(learn.id, learn.if_lsn, learn.if_absent, self.current(place, &met))?;
-        self.check_symbol(writer, SymbolTable::Namespace, learn.namespace)?;
+        self.check_symbol(place, SymbolTable::Namespace, learn.namespace)?;
         if let Some(kind) = learn.kind {
-            self.check_symbol(writer, SymbolTable::Kind, kind)?;
+            self.check_symbol(place, SymbolTable::Kind, kind)?;
         }
         if let Some((space, values)) = learn.embedding() {
-            self.check_vector(writer, space, values)?;
+            self.check_vector(place, space, values)?;
             self.need.vectors[usize::from(space)] += 1;
         }
         self.need.records += 1;
@@ -114,7 +147,7 @@ impl Decider {
         if let Id::Text(text) = learn.id {
             self.need.blob(text.len());
         }
-        self.note_concept(learn.namespace, key, true);
+        self.note_concept(place, learn.namespace, key, true);
         match met.is_in_frame() {
             true => Ok(Found::Unknown),
             false => Ok(Found::Record(met.newest.map(|(ordinal, _)| ordinal))),
@@ -127,6 +160,7 @@ impl Decider {
         namespace: &str,
         forget: &Forget<'_>,
     ) -> Result<Found, Stop> {
+        self.stand_alone()?;
         let key = forget.id.key(namespace, "");
         let met = self.meet_there(place, namespace, &forget.id, &key)?;
         check_conditions(forget.id, forget.if_lsn, false, self.current(place, &met))?;
@@ -135,7 +169,7 @@ impl Decider {
             self.need.edges += place.writer.live_edge_count(record.concept_ordinal)?;
         }
         self.need.records += 1;
-        self.note_concept(namespace, key, false);
+        self.note_concept(place, namespace, key, false);
         self.note_forgotten(namespace, &key);
         Ok(Found::Unknown)
     }
@@ -150,7 +184,7 @@ impl Decider {
         let met = self.meet_there(place, namespace, &reinforce.id, &key)?;
         check_conditions(reinforce.id, reinforce.if_lsn, false, self.current(place, &met))?;
         self.need.records += 1;
-        self.note_concept(namespace, key, true);
+        self.note_concept(place, namespace, key, true);
         Ok(Found::Unknown)
     }
 

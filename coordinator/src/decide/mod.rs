@@ -1,8 +1,9 @@
 //! Which operations of a frame are accepted. Nothing is stored here.
 //!
 //! Decided against what is applied, and against what the operations before in the same frame will
-//! have made: frames are applied one by one, so there is nothing else in between. Space for all
-//! that the frame can need is reserved before it is logged, so a full disk is an answer.
+//! have made. Frames may wait to be logged together, and are applied one by one after that: one
+//! that meets what those before it touch is not decided before they are applied. Space for all
+//! that the frames can need is reserved before they are logged, so a full disk is an answer.
 
 mod associations;
 mod concepts;
@@ -10,6 +11,7 @@ mod names;
 mod space;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use sutra_client::protocol::{ErrorCode, Operation, OperationError, Write};
 use sutra_layout::space::{GraphSettings, Metric, Space};
@@ -33,29 +35,68 @@ pub struct Decision {
     pub new_space: Option<Space>,
     /// How many operations are accepted.
     pub accepted: usize,
+    /// Frames after this one can only be decided once it is applied.
+    pub stands_alone: bool,
 }
 
-/// A concept by namespace and key, as this frame may have made or forgotten it.
-type ConceptKey = (String, [u8; 16]);
+/// A concept by namespace and key, with the hash that the id index has for it. Only this hash, made
+/// with the store's own seed, is hashed again for a table: nobody can prepare keys that meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ConceptKey {
+    hash: u64,
+    namespace: u32,
+    key: [u8; 16],
+}
+
+impl Hash for ConceptKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// Takes a hash for what it is.
+#[derive(Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        unreachable!("{} bytes that are not a hash", bytes.len());
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
 
 /// Decides frame after frame. Keeps its memory.
 #[derive(Debug)]
 pub struct Decider {
     metric: Metric,
     graph: GraphSettings,
-    /// What operations before in this frame made of concepts.
-    concepts: HashMap<ConceptKey, InFrame>,
+    /// What operations before in this frame made of concepts, and those of frames that wait.
+    concepts: HashMap<ConceptKey, InFrame, BuildHasherDefault<AsItIs>>,
+    /// Numbers of this frame's own for the namespaces that it brings.
+    namespaces: HashMap<String, u32>,
     /// Associations likewise; kept from the first operation on that depends on them.
     edges: HashMap<EdgeKey, bool>,
     tracks_edges: bool,
     makes_space: bool,
+    /// Of this frame and of those that wait.
     need: Need,
+    /// Some frame waits.
+    has_waiting: bool,
     symbols: HashMap<(u8, String), ()>,
     decision: Decision,
 }
 
 /// Why an operation is not accepted.
 enum Stop {
+    /// It depends on a frame that waits.
+    Depends,
     Refused(ErrorCode, u64, String),
     Failed(CoordinatorError),
 }
@@ -88,18 +129,21 @@ impl Decider {
         Decider {
             metric,
             graph,
-            concepts: HashMap::new(),
+            concepts: HashMap::default(),
+            namespaces: HashMap::new(),
             edges: HashMap::new(),
             tracks_edges: false,
             makes_space: false,
             need: Need::default(),
+            has_waiting: false,
             symbols: HashMap::new(),
             decision: Decision::default(),
         }
     }
 
     /// Decides the operations of one frame, which would be log entry `lsn`, and reserves the space
-    /// of those accepted. An atomic frame is accepted whole or not at all.
+    /// of those accepted. An atomic frame is accepted whole or not at all. `None`: what waits must
+    /// be applied first, and [`Decider::applied`] be called.
     ///
     /// # Errors
     /// Only what ends the coordinator: damage that was met.
@@ -108,9 +152,10 @@ impl Decider {
         writer: &Writer,
         write: &Write<'_>,
         lsn: u64,
-    ) -> Result<&Decision, CoordinatorError> {
+    ) -> Result<Option<()>, CoordinatorError> {
         self.begin();
         let time = sutra_layout::sys::clock::now_us();
+        let need_before = self.need;
         for (index, operation) in (0u32..).zip(write.operations) {
             let place = Place { writer, write, index, lsn, time };
             let decided = match &operation {
@@ -125,6 +170,7 @@ impl Decider {
                     self.decision.found.push(found);
                     self.decision.accepted += 1;
                 }
+                Err(Stop::Depends) => return Ok(None),
                 Err(Stop::Refused(code, detail, message)) => {
                     self.refuse_operation(OperationError { index, code, detail, message });
                 }
@@ -133,18 +179,49 @@ impl Decider {
         }
         if write.atomic && !self.decision.errors.is_empty() {
             self.decision.accepted = 0;
+            self.need = need_before;
         } else if self.decision.accepted > 0 {
             match self.need.reserve(writer) {
                 Ok(()) => {}
+                Err(CoordinatorError::StorageFull { .. }) if self.has_waiting => return Ok(None),
                 Err(CoordinatorError::StorageFull { region, source }) => {
                     let message =
                         format!("no space left for {region}: {source}; free space and send again");
                     self.refuse_all(write.operations.len() as u32, &message);
+                    self.need = need_before;
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(&self.decision)
+        Ok(Some(()))
+    }
+
+    /// What was decided last.
+    pub fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
+    /// The frame that was decided last waits, and others may be decided before it is applied.
+    pub fn waits(&mut self) {
+        debug_assert!(!self.decision.stands_alone, "nothing can be decided before it is applied");
+        self.has_waiting = true;
+    }
+
+    /// Every frame that was decided is applied, or given up.
+    pub fn applied(&mut self) {
+        self.concepts.clear();
+        self.need = Need::default();
+        self.has_waiting = false;
+    }
+
+    /// What the operation does cannot be told to the frames after this one, or it depends on more
+    /// than the concepts that it names: this frame is applied alone.
+    fn stand_alone(&mut self) -> Result<(), Stop> {
+        if self.has_waiting {
+            return Err(Stop::Depends);
+        }
+        self.decision.stands_alone = true;
+        Ok(())
     }
 
     fn operation(&mut self, place: Place<'_>, operation: &Operation<'_>) -> Result<Found, Stop> {
@@ -170,17 +247,17 @@ impl Decider {
     }
 
     fn begin(&mut self) {
-        self.concepts.clear();
+        self.namespaces.clear();
         self.edges.clear();
         self.tracks_edges = false;
         self.makes_space = false;
         self.symbols.clear();
-        self.need = Need::default();
         self.decision.errors.clear();
         self.decision.rejected.clear();
         self.decision.found.clear();
         self.decision.new_space = None;
         self.decision.accepted = 0;
+        self.decision.stands_alone = false;
     }
 
     fn refuse_operation(&mut self, error: OperationError) {

@@ -17,15 +17,15 @@ impl Decider {
     /// The number of an association type, if it has one yet.
     pub(super) fn check_type(
         &mut self,
-        writer: &Writer,
+        place: Place<'_>,
         kind: TypeRef<'_>,
     ) -> Result<Option<u16>, Stop> {
         match kind {
             TypeRef::Name(name) => {
-                self.check_symbol(writer, SymbolTable::Type, name)?;
-                Ok(writer.symbols.number(SymbolTable::Type, name).map(|number| number as u16))
+                self.check_symbol(place, SymbolTable::Type, name)?;
+                Ok(place.writer.symbols.number(SymbolTable::Type, name).map(|number| number as u16))
             }
-            TypeRef::Number(number) if writer.symbols.has_type(number) => Ok(Some(number)),
+            TypeRef::Number(number) if place.writer.symbols.has_type(number) => Ok(Some(number)),
             TypeRef::Number(number) => refuse(
                 ErrorCode::InvalidType,
                 number.into(),
@@ -40,10 +40,11 @@ impl Decider {
     /// Whether a name is a symbol, or may become one.
     pub(super) fn check_symbol(
         &mut self,
-        writer: &Writer,
+        place: Place<'_>,
         table: SymbolTable,
         name: &str,
     ) -> Result<(), Stop> {
+        let writer = place.writer;
         if writer.symbols.number(table, name).is_some() {
             return Ok(());
         }
@@ -60,6 +61,7 @@ impl Decider {
             );
             return refuse(ErrorCode::LimitReached, limit.into(), message);
         }
+        self.stand_alone()?;
         self.need.symbols += SYMBOL_HEAD_SIZE + name.len() as u64 + 4;
         self.symbols.insert(key, ());
         Ok(())
@@ -68,11 +70,11 @@ impl Decider {
     /// Whether a vector fits its space, which it may be the one to make.
     pub(super) fn check_vector(
         &mut self,
-        writer: &Writer,
+        place: Place<'_>,
         number: u8,
         values: F32s<'_>,
     ) -> Result<(), Stop> {
-        let index = usize::from(number);
+        let (writer, index) = (place.writer, usize::from(number));
         let dimension = values.len() as u64;
         let known = if (index as u64) < writer.now.spaces_count {
             let space = writer.image.view().space(index)?;
@@ -101,6 +103,7 @@ impl Decider {
             return refuse(ErrorCode::InvalidVector, dimension, message.to_owned());
         }
         if known.is_none() {
+            self.stand_alone()?;
             let space = Space::of_default_name(dimension as usize);
             self.decision.new_space = Some(Space { metric, graph: self.graph, ..space });
         }
@@ -143,6 +146,7 @@ impl Decider {
             let message = format!("a store has up to {limit} vector spaces, and a frame makes one");
             return refuse(ErrorCode::LimitReached, limit, message);
         }
+        self.stand_alone()?;
         self.makes_space = true;
         Ok(Found::Unknown)
     }
@@ -153,7 +157,8 @@ impl Decider {
         place: Place<'_>,
         time_to_live: &TimeToLive<'_>,
     ) -> Result<Found, Stop> {
-        self.check_symbol(place.writer, SymbolTable::Namespace, time_to_live.namespace)?;
+        self.stand_alone()?;
+        self.check_symbol(place, SymbolTable::Namespace, time_to_live.namespace)?;
         self.need.symbols += TIME_TO_LIVE_SIZE;
         Ok(Found::Unknown)
     }

@@ -282,6 +282,7 @@ impl Server<'_> {
         };
         let write = Write::decode(body).map_err(framed)?;
         let answer = self.reconciler.write(&session, &write)?;
+        self.reconciler.commit()?;
         self.progress.operations_written += answer.accepted;
         // Refused is what was forgotten or learnt anew meanwhile; but without space nothing is.
         let full = answer.reply.errors.iter().find(|error| error.code == ErrorCode::StorageFull);

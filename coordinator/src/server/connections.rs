@@ -116,7 +116,7 @@ impl Connections {
         if connection.held_back.is_some() && !self.held_back.contains(&connection.token) {
             self.held_back.push(connection.token);
         }
-        self.busy.push(connection.token);
+        push_once(&mut self.busy, connection.token);
         self.all.insert(connection.token, connection);
     }
 
@@ -147,7 +147,7 @@ impl Connections {
         self.owed_size -= size;
         let connection = self.all.get_mut(&token)?;
         connection.owed_size -= size;
-        self.busy.push(token);
+        push_once(&mut self.busy, token);
         Some(&mut connection.out)
     }
 
@@ -315,6 +315,13 @@ impl Connections {
             connection.fail(code, message);
         }
         self.send_all_before_close();
+    }
+}
+
+/// A client's answers mostly come one after the other: it is looked at once for all of them.
+fn push_once(busy: &mut Vec<Token>, token: Token) {
+    if busy.last() != Some(&token) {
+        busy.push(token);
     }
 }
 

@@ -168,6 +168,9 @@ impl Server<'_> {
         let Some(session) = connection.session.clone() else {
             return self.greet(connection, header.request_id, &request);
         };
+        if !matches!(request, Request::Write(_)) {
+            self.reconciler.commit()?;
+        }
         match request {
             Request::Hello(_) => connection.fail(ErrorCode::Malformed, "hello was said before"),
             Request::Write(write) => return self.write(connection, &session, asker, &write),
@@ -205,6 +208,7 @@ impl Server<'_> {
         request_id: u64,
         request: &Request<'_>,
     ) -> Result<(), CoordinatorError> {
+        self.reconciler.commit()?;
         let Request::Hello(hello) = request else {
             connection.fail(ErrorCode::Malformed, "the first frame must be a hello");
             return Ok(());
@@ -246,9 +250,8 @@ impl Server<'_> {
         asker: Asker,
         write: &Write<'_>,
     ) -> Result<(), CoordinatorError> {
-        let log_size = self.reconciler.wal.appended_size();
         let answer = self.reconciler.write(session, write)?;
-        connection.note_written(answer.lsn, self.reconciler.wal.appended_size() - log_size);
+        connection.note_written(answer.lsn, answer.log_size);
         self.progress.operations_written += answer.accepted;
         if answer.must_close {
             answer.reply.encode(asker.request_id, &mut connection.out);

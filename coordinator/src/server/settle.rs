@@ -114,6 +114,7 @@ impl Progress {
 impl Server<'_> {
     /// What follows from the frames of this turn and from what the workers have done.
     pub(super) fn settle(&mut self) -> Result<(), CoordinatorError> {
+        self.reconciler.commit()?;
         while let Some(done) = self.workers.try_done()? {
             self.take_done(done)?;
         }
