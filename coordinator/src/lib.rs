@@ -6,6 +6,7 @@
 //! thread syncs the log, one makes checkpoints, one reserves space ahead, and one prepares the log's
 //! next segment.
 
+mod ahead;
 mod apply;
 pub mod args;
 pub mod backup;

@@ -189,7 +189,13 @@ impl Reconciler {
                 self.commit()?; // there was room for what waits
                 self.decider.applied();
                 let reply = WriteReply::refused(ErrorCode::StorageFull, 0, error.to_string());
-                return Ok(Answer { lsn: lsn - 1, reply, accepted: 0, log_size: 0, must_close: true });
+                return Ok(Answer {
+                    lsn: lsn - 1,
+                    reply,
+                    accepted: 0,
+                    log_size: 0,
+                    must_close: true,
+                });
             }
             Err(error) => return Err(error.into()),
         }

@@ -66,6 +66,25 @@ impl BlockRef {
         Some(BlockRef { unit, units_log2: (word >> 48 & 0xff) as u32 })
     }
 
+    /// How many entries it has if it is the newest of a list to which `entries` were appended.
+    #[inline]
+    pub fn count_of_list(self, entries: u32) -> usize {
+        let places = (self.word_count() as usize - HEAD_WORDS) / 2;
+        match self.is_chained() {
+            true if entries > 0 => (entries as usize - 1) % places + 1,
+            _ => entries as usize,
+        }
+    }
+
+    /// Asks the processor for places `at` and the one before it.
+    #[inline]
+    pub fn prefetch_places(self, view: &View, at: usize) {
+        let head = if self.is_chained() { HEAD_WORDS } else { 0 };
+        let unit_of = |place: usize| self.unit + (head + 2 * place) as u64 / UNIT_WORDS;
+        let first = unit_of(at.saturating_sub(1));
+        view.prefetch_adjacency(first, unit_of(at) - first + 1);
+    }
+
     /// Whether it has a head, and may have older blocks below it.
     #[inline]
     pub fn is_chained(self) -> bool {
@@ -233,7 +252,9 @@ impl<'a> Block<'a> {
     /// The same, at the price of a comparison if it is `hint`, as it mostly is.
     #[inline(always)]
     pub fn count_near(&self, hint: usize) -> usize {
-        let is_it = (hint == 0 || self.is_filled(hint - 1)) && !self.is_filled(hint);
+        let is_it = hint <= self.capacity()
+            && (hint == 0 || self.is_filled(hint - 1))
+            && !self.is_filled(hint);
         if is_it { hint } else { self.count() }
     }
 

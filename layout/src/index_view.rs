@@ -26,7 +26,7 @@ impl<'a> IndexView<'a> {
 
     /// Asks the processor for the line where a look-up of `hash` begins.
     #[inline(always)]
-    pub(crate) fn prefetch(&self, depth: u32, hash: u64) {
+    pub fn prefetch(&self, depth: u32, hash: u64) {
         // What is wrong with the directory, the look-up itself will say.
         if let Ok((segment, line)) = index::first_line(INDEX, self, AllFences, depth, hash) {
             self.view.prefetch(self.segments, WORD_SHAPE, first_word(segment, line), 1);

@@ -2,14 +2,33 @@
 
 use std::sync::atomic::Ordering;
 
+use sutra_layout::Damage;
 use sutra_layout::adjacency::{
     Block, BlockRef, Entry, fill_new_block, find_entry, units_log2_after, units_log2_for,
 };
 use sutra_layout::column::{ENTRIES, OUT_HEAD};
 use sutra_layout::geometry::Region;
+use sutra_layout::view::View;
 
 use super::Writer;
 use crate::error::CoordinatorError;
+
+/// The newest block of a list, and how many entries it has unless the last writer died before it
+/// could count one.
+#[inline]
+fn newest_block(
+    view: &View,
+    concept: u32,
+    head: usize,
+) -> Result<Option<(BlockRef, usize)>, Damage> {
+    let columns = view.columns(concept)?;
+    let Some(at) = BlockRef::decode(columns[head].load(Ordering::Relaxed)) else {
+        return Ok(None);
+    };
+    let entries = columns[ENTRIES].load(Ordering::Relaxed);
+    let entries = if head == OUT_HEAD { entries as u32 } else { (entries >> 32) as u32 };
+    Ok(Some((at, at.count_of_list(entries))))
+}
 
 impl Writer {
     /// Appends `entry` to the list that column word `head` of `concept` names, unless the list
@@ -21,14 +40,12 @@ impl Writer {
         entry: Entry,
     ) -> Result<(), CoordinatorError> {
         self.image.ensure(Region::COLUMNS, u64::from(concept) + 1)?;
-        let newest =
-            BlockRef::decode(self.image.view().columns(concept)?[head].load(Ordering::Relaxed));
-        let Some(at) = newest else {
+        let view = self.image.view();
+        let Some((at, likely_count)) = newest_block(view, concept, head)? else {
             return self.push_block(concept, head, None, entry);
         };
-        let view = self.image.view();
         let block = Block::open(view, at)?;
-        let count = block.count();
+        let count = block.count_near(likely_count);
         if count > 0 && block.entry(count - 1).is_some_and(|last| last.edge >= entry.edge) {
             return Ok(());
         }
@@ -40,6 +57,14 @@ impl Writer {
         places[1].store(words[1], Ordering::Relaxed);
         places[0].store(words[0], Ordering::Release); // pairs with the fence in Block::entry
         self.count_entry(concept, head)
+    }
+
+    /// Asks the processor for where the next entry of a list goes. Its column should be there.
+    pub(super) fn warm_list(&self, concept: u32, head: usize) {
+        let view = self.image.view();
+        if let Ok(Some((at, likely_count))) = newest_block(view, concept, head) {
+            at.prefetch_places(view, likely_count);
+        }
     }
 
     /// Puts a new block with `entry` in place of the block at `full`, or on top of it.

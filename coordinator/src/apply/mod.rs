@@ -18,9 +18,13 @@ mod vectors;
 
 use std::sync::atomic::Ordering;
 
-use sutra_client::protocol::Operation;
+use sutra_client::protocol::{Operation, TypeRef};
+use sutra_layout::checksum::edge_hash;
+use sutra_layout::column::{IN_HEAD, OUT_HEAD};
 use sutra_layout::slot::Slot;
+use sutra_layout::symbol::SymbolTable;
 
+use crate::ahead::Ahead;
 use crate::clients::Clients;
 use crate::entry::{Entry, EntryHead};
 use crate::error::CoordinatorError;
@@ -82,11 +86,20 @@ impl Writer {
         if let Some(space) = entry.head.made_space().map_err(bad)? {
             self.make_space(&space, lsn)?;
         }
-        let author = self.intern(sutra_layout::symbol::SymbolTable::Author, entry.author)?;
+        let author = self.intern(SymbolTable::Author, entry.author)?;
         let context = Context { lsn, time: entry.head.time.get(), author };
         let mut rejected =
             entry.rejected.iter().map(|rejected| rejected.index.get() as usize).peekable();
-        for (index, operation) in entry.operations.enumerate() {
+        let (mut ahead, mut next_index) = (Ahead::new(entry.operations), 0);
+        while let Some((operation, _)) =
+            ahead.next(|index, operation| self.warm_edge(found.get(index), operation.ok()))
+        {
+            if let Some(Some([source, target])) = ahead.some_way_on() {
+                self.warm_list(*source, OUT_HEAD);
+                self.warm_list(*target, IN_HEAD);
+            }
+            let index = next_index;
+            next_index += 1;
             if rejected.next_if_eq(&index).is_some() {
                 continue;
             }
@@ -120,6 +133,34 @@ impl Writer {
         }
         self.now.published_lsn = lsn;
         Ok(())
+    }
+
+    /// Asks the processor for where an association's edge is filed and for the columns of its ends,
+    /// which are given.
+    fn warm_edge(
+        &self,
+        found: Option<&Found>,
+        operation: Option<&Operation<'_>>,
+    ) -> Option<[u32; 2]> {
+        let (Some(Found::Ends(source, target)), Some(Operation::Associate(associate))) =
+            (found, operation)
+        else {
+            return None;
+        };
+        let view = self.image.view();
+        let edge_type = match associate.kind {
+            TypeRef::Number(number) => Some(number),
+            TypeRef::Name(name) => {
+                self.symbols.number(SymbolTable::Type, name).map(|number| number as u16)
+            }
+        };
+        if let Some(edge_type) = edge_type.filter(|_| self.now.edges > 0) {
+            let hash = edge_hash(view.superblock().hash_seed, *source, *target, edge_type);
+            view.edge_index().prefetch(self.now.edge_index_depth as u32, hash);
+        }
+        view.prefetch_columns(*source);
+        view.prefetch_columns(*target);
+        Some([*source, *target])
     }
 
     /// LSN of the last entry applied.

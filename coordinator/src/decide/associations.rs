@@ -20,7 +20,9 @@ impl Decider {
     ) -> Result<Found, Stop> {
         let name = associate.namespace;
         let ids = [&associate.source, &associate.target];
-        let keys = ids.map(|id| id.key(name, ""));
+        let keys = std::array::from_fn(|end| {
+            place.keys[end].map_or_else(|| ids[end].key(name, ""), |known| known.key)
+        });
         let [source, target] =
             [self.meet(place, name, &keys[0])?, self.meet(place, name, &keys[1])?];
         for (met, id) in [source, target].iter().zip(ids) {

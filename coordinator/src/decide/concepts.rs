@@ -1,8 +1,8 @@
 //! Decisions about concepts: learn, forget, reinforce, touch.
 
 use sutra_client::protocol::{ErrorCode, Forget, LearnOp, Reinforce, Touch};
-use sutra_layout::id::Id;
 use sutra_layout::checksum::id_hash;
+use sutra_layout::id::Id;
 use sutra_layout::lookup::find_hashed_concept;
 use sutra_layout::record::ConceptRecord;
 use sutra_layout::symbol::SymbolTable;
@@ -55,7 +55,7 @@ impl<'a> Met<'a> {
 
 impl Decider {
     /// A concept of a namespace that has a number: in the store, or in this frame.
-    fn concept_key(
+    pub(super) fn concept_key(
         &self,
         writer: &Writer,
         namespace: &str,
@@ -74,7 +74,9 @@ impl Decider {
         key: &[u8; 16],
     ) -> Result<Met<'a>, Stop> {
         let writer = place.writer;
-        let Some(concept) = self.concept_key(writer, namespace, key) else {
+        let known = place.keys.iter().flatten().find(|known| known.key == *key).copied();
+        let concept = known.or_else(|| self.concept_key(writer, namespace, key));
+        let Some(concept) = concept else {
             return Ok(Met { newest: None, in_frame: None });
         };
         let in_frame = self.concepts.get(&concept).copied();
@@ -94,7 +96,9 @@ impl Decider {
         key: [u8; 16],
         is_there: bool,
     ) {
-        let concept = self.concept_key(place.writer, namespace, &key).unwrap_or_else(|| {
+        let known = place.keys.iter().flatten().find(|known| known.key == key).copied();
+        let concept = known.or_else(|| self.concept_key(place.writer, namespace, &key));
+        let concept = concept.unwrap_or_else(|| {
             // From the other end than the store's numbers.
             let number = u32::MAX - self.namespaces.len() as u32;
             self.namespaces.insert(namespace.to_owned(), number);
@@ -123,7 +127,8 @@ impl Decider {
     pub(super) fn learn(&mut self, place: Place<'_>, learn: &LearnOp<'_>) -> Result<Found, Stop> {
         let writer = place.writer;
         let content = learn.content.unwrap_or_default();
-        let key = learn.id.key(learn.namespace, content);
+        let key =
+            place.keys[0].map_or_else(|| learn.id.key(learn.namespace, content), |known| known.key);
         let met = self.meet(place, learn.namespace, &key)?;
         if let (Id::Text(text), Some((_, record))) = (&learn.id, met.newest)
             && let Some(name) = record.name.get().checked_sub(1)

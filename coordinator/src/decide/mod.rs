@@ -14,8 +14,10 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use sutra_client::protocol::{ErrorCode, Operation, OperationError, Write};
+use sutra_layout::lookup::prefetch_found;
 use sutra_layout::space::{GraphSettings, Metric, Space};
 
+use crate::ahead::Ahead;
 use crate::apply::{Found, Writer};
 use crate::error::CoordinatorError;
 use associations::EdgeKey;
@@ -121,7 +123,11 @@ struct Place<'a> {
     lsn: u64,
     /// The time that it would have, about.
     time: u64,
+    keys: Keys,
 }
+
+/// The concepts that a learning or an association names, where they have keys before it is decided.
+type Keys = [Option<ConceptKey>; 2];
 
 impl Decider {
     /// One whose default vector space, if it comes to make it, has that metric and that graph.
@@ -156,8 +162,17 @@ impl Decider {
         self.begin();
         let time = sutra_layout::sys::clock::now_us();
         let need_before = self.need;
-        for (index, operation) in (0u32..).zip(write.operations) {
-            let place = Place { writer, write, index, lsn, time };
+        let (mut ahead, mut next_index) = (Ahead::new(write.operations), 0);
+        while let Some((operation, keys)) =
+            ahead.next(|_, operation| self.warm(writer, operation.ok()))
+        {
+            if let Some(keys) = ahead.some_way_on() {
+                let view = writer.image.view();
+                keys.iter().flatten().for_each(|key| prefetch_found(view, &writer.now, key.hash));
+            }
+            let index = next_index;
+            next_index += 1;
+            let place = Place { writer, write, index, lsn, time, keys };
             let decided = match &operation {
                 Err(fault) => {
                     self.refuse_operation(fault.at(index));
@@ -222,6 +237,29 @@ impl Decider {
         }
         self.decision.stands_alone = true;
         Ok(())
+    }
+
+    /// Finds out which concepts an operation names, and asks the processor for where they are filed.
+    fn warm(&self, writer: &Writer, operation: Option<&Operation<'_>>) -> Keys {
+        let (view, depth) = (writer.image.view(), writer.now.id_index_depth as u32);
+        let key_of = |namespace: &str, key: [u8; 16]| {
+            let key = self.concept_key(writer, namespace, &key)?;
+            if writer.now.records > 0 {
+                view.id_index().prefetch(depth, key.hash);
+            }
+            Some(key)
+        };
+        match operation {
+            Some(Operation::Learn(learn)) => {
+                let key = learn.id.key(learn.namespace, learn.content.unwrap_or_default());
+                [key_of(learn.namespace, key), None]
+            }
+            Some(Operation::Associate(associate)) => {
+                let name = associate.namespace;
+                [&associate.source, &associate.target].map(|id| key_of(name, id.key(name, "")))
+            }
+            _ => [None; 2],
+        }
     }
 
     fn operation(&mut self, place: Place<'_>, operation: &Operation<'_>) -> Result<Found, Stop> {
