@@ -102,6 +102,12 @@ impl Coordinator {
         Ok(client.connect()?)
     }
 
+    /// A connection that sends what is submitted once it comes to `size` bytes.
+    pub fn connect_gathering(&self, size: usize) -> anyhow::Result<Client> {
+        let client = Client::builder(&self.store).author("sutra-benches").gather(size);
+        Ok(client.connect()?)
+    }
+
     /// Kills it as a crash would, starts another, and waits until that one answers.
     pub fn kill_and_restart(&mut self) -> anyhow::Result<Restart> {
         let killed_at = Instant::now();

@@ -106,8 +106,8 @@ impl Clients {
     /// Notes that log entry `lsn` is the frame of `outcome`. Beyond the limit, whoever was silent
     /// for longest is forgotten.
     pub fn note(&mut self, client_id: [u8; 16], lsn: u64, outcome: Outcome) {
-        if !self.known.contains_key(&client_id)
-            && self.known.len() >= CLIENTS_MAX
+        if self.known.len() >= CLIENTS_MAX
+            && !self.known.contains_key(&client_id)
             && let Some(oldest) =
                 self.known.iter().min_by_key(|(_, client)| client.lsn).map(|(id, _)| *id)
         {

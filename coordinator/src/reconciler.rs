@@ -150,11 +150,11 @@ impl Reconciler {
             let reply = self.reply_to_retry(session, write.sequence, lsn);
             return Ok(Answer { lsn, reply, accepted: 0, log_size: 0, must_close: false });
         }
-        let mut lsn = self.next_lsn();
-        if self.decider.decide(&self.writer, write, lsn)?.is_none() {
+        let (mut lsn, time) = (self.next_lsn(), sys::clock::now_us());
+        if self.decider.decide(&self.writer, write, (lsn, time))?.is_none() {
             self.commit()?;
             lsn = self.next_lsn();
-            let decided = self.decider.decide(&self.writer, write, lsn)?;
+            let decided = self.decider.decide(&self.writer, write, (lsn, time))?;
             assert!(decided.is_some(), "a frame depends on others where none waits");
         }
         let decision = self.decider.decision();
@@ -166,7 +166,7 @@ impl Reconciler {
         };
         let operations = if is_refused { write.operations.emptied() } else { write.operations };
         let head = EntryHead {
-            time: U64::new(sys::clock::now_us()),
+            time: U64::new(time),
             client_id: session.client_id,
             sequence: U64::new(write.sequence),
             operation_count: U32::new(operations.len() as u32),

@@ -14,6 +14,9 @@ use crate::ipc::{Echo, RoundTrip};
 use crate::load::{self, NewConcepts};
 use crate::peers::{Concept, Contender, Writing};
 
+/// Bytes that a pipelining client sends by one call of the system.
+const GATHERED_SIZE: usize = 16 << 10;
+
 /// Runs both.
 pub fn run(place: &Place, board: &mut Board) -> anyhow::Result<()> {
     let duration = place.settings.duration();
@@ -34,8 +37,12 @@ pub fn run(place: &Place, board: &mut Board) -> anyhow::Result<()> {
             add_quantiles(board, SUITE, name, contender.name(), &mut nanos);
         }
 
-        let per_second = pipelined(&mut client, &mut news, duration)?;
+        let mut gathering = coordinator.connect_gathering(GATHERED_SIZE)?;
+        let per_second = pipelined(&mut gathering, &mut news, duration)?;
         let name = "pipelined, not synced";
+        board.add(SUITE, name, Unit::PerSecond, OURS, per_second);
+        let per_second = pipelined(&mut client, &mut news, duration)?;
+        let name = "pipelined, not synced, each sent at once";
         board.add(SUITE, name, Unit::PerSecond, OURS, per_second);
     }
     coordinator.stop()

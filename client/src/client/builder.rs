@@ -25,6 +25,7 @@ pub struct ClientBuilder {
     pub(super) deadline: Duration,
     pub(super) first_sequence: Option<u64>,
     pub(super) dialer: Option<Arc<dyn Dial>>,
+    pub(super) gathered_size: usize,
 }
 
 impl fmt::Debug for ClientBuilder {
@@ -51,6 +52,7 @@ impl ClientBuilder {
             deadline: DEADLINE,
             first_sequence: None,
             dialer: None,
+            gathered_size: 0,
         }
     }
 
@@ -106,6 +108,15 @@ impl ClientBuilder {
             true => tcp::loopback(&self.store.to_string_lossy()).map(Some),
             false => Ok(None),
         }
+    }
+
+    /// Keeps what is [submitted](Client::submit) until it comes to `size` bytes, and sends it by one
+    /// call of the system, which costs more than a small frame does; 0 unless told otherwise: each
+    /// at once. What is kept goes out earlier when the client waits for an answer, asks or
+    /// [is told to](Client::send_gathered), and never if it is dropped before.
+    pub fn gather(mut self, size: usize) -> ClientBuilder {
+        self.gathered_size = size;
+        self
     }
 
     /// Connects. If nobody listens, that is an error at once.

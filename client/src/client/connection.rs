@@ -1,5 +1,6 @@
 //! One connection: frames out without ever being stuck, replies in.
 
+use std::io::IoSlice;
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -9,11 +10,17 @@ use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 use sutra_layout::limits::FRAME_SIZE_MAX;
 use sutra_layout::sys::fork::Kept;
 
 use crate::protocol::{Inbox, ProtocolError, Reply};
+
+/// Slices that one call of the system takes.
+const SLICE_COUNT_MAX: usize = 1024;
+/// A write that waits for no sync is answered within a few microseconds. Being put to sleep and
+/// woken up takes 30 to 60 where the processor was idle, so for so long the answer is looked for.
+const LOOKING_DURATION: Duration = Duration::from_micros(50);
 
 /// Why a connection cannot be used further.
 #[derive(Debug)]
@@ -87,26 +94,30 @@ impl Connection {
         u32::try_from(credentials.pid()).ok().filter(|pid| *pid != 0)
     }
 
-    /// Sends all of `frame`. While the socket takes no more, replies are read into the inbox: a
-    /// coordinator that cannot send its replies might not read what we send.
+    /// Sends all of `frames`, many by one call. While the socket takes no more, replies are read
+    /// into the inbox: a coordinator that cannot send its replies might not read what we send.
     ///
     /// After an error nothing more is sent; what the other end had said may still be received.
-    pub fn send(&mut self, frame: &[u8], limit: Duration) -> Result<(), Broken> {
+    pub fn send<'a>(
+        &mut self,
+        frames: impl IntoIterator<Item = &'a [u8]>,
+        limit: Duration,
+    ) -> Result<(), Broken> {
         if self.send_failed {
             return Err(Broken::Lost);
         }
-        let sent = self.send_all(frame, limit);
+        let mut slices: Vec<IoSlice<'_>> = frames.into_iter().map(IoSlice::new).collect();
+        let sent = self.send_all(&mut slices, limit);
         self.send_failed = sent.is_err();
         sent
     }
 
-    fn send_all(&mut self, frame: &[u8], limit: Duration) -> Result<(), Broken> {
+    fn send_all(&mut self, mut rest: &mut [IoSlice<'_>], limit: Duration) -> Result<(), Broken> {
         let mut patience = Patience::new(limit);
-        let mut rest = frame;
         while !rest.is_empty() {
-            match send(&self.stream, rest, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            match self.send_some(&rest[..rest.len().min(SLICE_COUNT_MAX)]) {
                 Ok(size) => {
-                    rest = &rest[size..];
+                    IoSlice::advance_slices(&mut rest, size);
                     patience.something_moved();
                 }
                 Err(Errno::INTR) => {}
@@ -120,6 +131,30 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    fn send_some(&self, slices: &[IoSlice<'_>]) -> Result<usize, Errno> {
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        match slices {
+            [one] => send(&self.stream, one, flags),
+            many => sendmsg(&self.stream, many, &mut SendAncillaryBuffer::default(), flags),
+        }
+    }
+
+    /// Whether a reply has come and was not taken yet.
+    pub fn has_reply(&self) -> bool {
+        self.inbox.has_next()
+    }
+
+    /// As [`Connection::receive`], of a reply that is likely to come at once if `soon`.
+    pub fn receive_soon(&mut self, limit: Duration, soon: bool) -> Result<(u64, Reply), Broken> {
+        if soon {
+            let began = Instant::now();
+            while !self.inbox.has_next() && !self.fill()? && began.elapsed() < LOOKING_DURATION {
+                std::thread::yield_now(); // to the coordinator, if it is on this processor
+            }
+        }
+        self.receive(limit)
     }
 
     /// The next reply and its request id, waiting while nothing has come for less than `limit`.

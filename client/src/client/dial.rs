@@ -77,7 +77,7 @@ impl Link {
         let request_id = self.next_request_id();
         Hello::new(self.client_id, &self.options.author).encode(request_id, &mut frame);
         // What was said instead of a greeting matters more than that it could not be sent.
-        let sent = connection.send(&frame, self.patience);
+        let sent = connection.send([frame.as_slice()], self.patience);
         let reply = connection.receive(self.patience);
         if let Err(Broken::Silent) = sent {
             return Err(self.broken(Broken::Silent));
@@ -88,14 +88,13 @@ impl Link {
             (_, other) => return Err(self.unexpected(&other)),
         }
         let asked = self.question.as_ref().filter(|asked| asked.reply.is_none());
-        for frame in self.flight.all().chain(asked.map(|asked| asked.frame.as_slice())) {
-            match connection.send(frame, self.patience) {
-                Ok(()) => {}
-                Err(Broken::Silent) => return Err(self.broken(Broken::Silent)),
-                // It shows again when replies are read; those that came before it count.
-                Err(_) => break,
-            }
+        let frames = self.flight.all().chain(asked.map(|asked| asked.frame.as_slice()));
+        // A failure other than silence shows again when replies are read; those that came before it
+        // count.
+        if let Err(Broken::Silent) = connection.send(frames, self.patience) {
+            return Err(self.broken(Broken::Silent));
         }
+        self.flight.note_sent();
         self.connection = Some(connection);
         self.farewell = None;
         Ok(())

@@ -9,10 +9,9 @@ use crate::protocol::{Level, OperationError, WriteReply};
 const FRAME_COUNT_MAX: usize = 256;
 /// Bytes that may be in flight.
 const SIZE_MAX: usize = 32 << 20;
-/// Buffers kept for the next frames.
-const SPARE_COUNT_MAX: usize = 16;
-/// A buffer above this is given back.
-const SPARE_SIZE_MAX: usize = 1 << 20;
+/// Buffers kept for the next frames, and bytes of them.
+const SPARE_COUNT_MAX: usize = FRAME_COUNT_MAX;
+const SPARE_SIZE_MAX: usize = 4 << 20;
 
 /// What became of one write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +62,7 @@ impl Receipt {
 struct Frame {
     request_id: u64,
     sequence: u64,
+    level: Level,
     bytes: Vec<u8>,
 }
 
@@ -71,8 +71,12 @@ struct Frame {
 pub(super) struct Flight {
     frames: VecDeque<Frame>,
     size: usize,
+    /// The newest frames that were not sent yet, and their bytes.
+    unsent_count: usize,
+    unsent_size: usize,
     arrived: VecDeque<(u64, Result<Receipt, ClientError>)>,
     spare: Vec<Vec<u8>>,
+    spare_size: usize,
 }
 
 impl Flight {
@@ -88,18 +92,44 @@ impl Flight {
 
     /// An empty buffer for a frame.
     pub fn buffer(&mut self) -> Vec<u8> {
-        self.spare.pop().unwrap_or_default()
+        let buffer = self.spare.pop().unwrap_or_default();
+        self.spare_size -= buffer.capacity();
+        buffer
     }
 
-    pub fn add(&mut self, request_id: u64, sequence: u64, bytes: Vec<u8>) {
+    /// Adds a frame, to be sent next.
+    pub fn add(&mut self, request_id: u64, sequence: u64, level: Level, bytes: Vec<u8>) {
         debug_assert!(self.frames.back().is_none_or(|last| last.request_id < request_id));
         self.size += bytes.len();
-        self.frames.push_back(Frame { request_id, sequence, bytes });
+        self.unsent_count += 1;
+        self.unsent_size += bytes.len();
+        self.frames.push_back(Frame { request_id, sequence, level, bytes });
     }
 
-    /// The bytes of the newest frame.
-    pub fn newest(&self) -> &[u8] {
-        self.frames.back().map_or(&[], |frame| &frame.bytes)
+    /// Whether a frame was not sent yet.
+    pub fn has_unsent(&self) -> bool {
+        self.unsent_count > 0
+    }
+
+    /// The bytes of the frames that were not sent yet, together.
+    pub fn unsent_size(&self) -> usize {
+        self.unsent_size
+    }
+
+    /// The bytes of each of them, oldest first.
+    pub fn unsent(&self) -> impl Iterator<Item = &[u8]> {
+        let sent = self.frames.len() - self.unsent_count;
+        self.frames.range(sent..).map(|frame| frame.bytes.as_slice())
+    }
+
+    /// Every frame was sent.
+    pub fn note_sent(&mut self) {
+        (self.unsent_count, self.unsent_size) = (0, 0);
+    }
+
+    /// Whether a single frame is in flight, and its answer waits for no sync.
+    pub fn awaits_one_unsynced(&self) -> bool {
+        self.frames.len() == 1 && self.frames[0].level == Level::Accepted
     }
 
     /// The bytes of every frame, oldest first.
@@ -114,11 +144,20 @@ impl Flight {
 
     /// Files the answer to a frame; returns its last LSN if it was applied.
     pub fn answered(&mut self, request_id: u64, reply: WriteReply) -> Option<u64> {
-        let frame = self.frames.remove(self.place(request_id)?)?;
+        let place = self.place(request_id)?;
+        let is_unsent = place >= self.frames.len() - self.unsent_count;
+        let frame = self.frames.remove(place)?;
         self.size -= frame.bytes.len();
+        if is_unsent {
+            // No coordinator should know of it.
+            self.unsent_count -= 1;
+            self.unsent_size -= frame.bytes.len();
+        }
         let mut bytes = frame.bytes;
-        if self.spare.len() < SPARE_COUNT_MAX && bytes.capacity() <= SPARE_SIZE_MAX {
+        let size = bytes.capacity();
+        if self.spare.len() < SPARE_COUNT_MAX && self.spare_size + size <= SPARE_SIZE_MAX {
             bytes.clear();
+            self.spare_size += size;
             self.spare.push(bytes);
         }
         let outcome = Receipt::new(request_id, frame.sequence, reply);

@@ -3,6 +3,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use sutra_layout::sys::fork;
+
 use super::builder::ClientBuilder;
 use super::connection::{Broken, Connection};
 use super::flight::Flight;
@@ -37,8 +39,8 @@ pub(super) struct Link {
     pub next_sequence: u64,
     last_request_id: u64,
     pub last_lsn: u64,
-    /// The process that this link belongs to.
-    pid: u32,
+    /// The process that this link belongs to, as [`fork::generation`] counts them.
+    generation: u32,
     /// How long the current call may go on without anything moving.
     pub(super) patience: Duration,
     /// Since when the current call has had no answer over a connection that was lost.
@@ -67,7 +69,7 @@ impl Link {
             client_id,
             last_request_id: 0,
             last_lsn: 0,
-            pid: std::process::id(),
+            generation: fork::generation(),
             lost_since: None,
             pause: Duration::ZERO,
             farewell: None,
@@ -83,7 +85,7 @@ impl Link {
         self.pause = Duration::ZERO;
         self.farewell = None;
         self.question = None;
-        if self.pid != std::process::id() {
+        if self.generation != fork::generation() {
             self.start_anew_after_fork()?;
         }
         Ok(())
@@ -91,7 +93,7 @@ impl Link {
 
     /// The parent goes on with the connection, its sequence numbers and what is in flight.
     fn start_anew_after_fork(&mut self) -> Result<(), ClientError> {
-        self.pid = std::process::id();
+        self.generation = fork::generation();
         self.connection = None;
         self.flight = Flight::default();
         self.client_id = random_uuid()?;
@@ -110,12 +112,17 @@ impl Link {
         self.last_request_id
     }
 
-    /// Sends the newest frame in flight.
-    pub fn send_newest(&mut self) -> Result<(), ClientError> {
+    /// Sends the frames in flight that were not sent yet, all at once.
+    pub fn send_unsent(&mut self) -> Result<(), ClientError> {
+        if !self.flight.has_unsent() {
+            return Ok(());
+        }
         let Some(connection) = &mut self.connection else {
             return self.ensure_connected();
         };
-        match connection.send(self.flight.newest(), self.patience) {
+        let sent = connection.send(self.flight.unsent(), self.patience);
+        self.flight.note_sent();
+        match sent {
             Ok(()) => Ok(()),
             Err(broken) => {
                 self.settle(broken)?;
@@ -128,12 +135,16 @@ impl Link {
     /// sends again what is unanswered.
     pub fn advance(&mut self) -> Result<(), ClientError> {
         self.ensure_connected()?;
+        if !self.connection.as_ref().is_some_and(Connection::has_reply) {
+            self.send_unsent()?; // it may be what is waited for
+        }
+        let is_alone = self.flight.awaits_one_unsynced();
         let Some(connection) = &mut self.connection else {
             return Ok(());
         };
         let is_going = self.farewell.is_some();
         let limit = if is_going { self.patience.min(FAREWELL_PATIENCE) } else { self.patience };
-        match connection.receive(limit) {
+        match connection.receive_soon(limit, is_alone) {
             Ok((request_id, reply)) => self.file(request_id, reply),
             Err(Broken::Silent) if !is_going => Err(self.broken(Broken::Silent)),
             Err(Broken::Lost | Broken::Silent) => self.lose_and_check_time(),
@@ -147,8 +158,9 @@ impl Link {
     /// Asks, again over a new connection if the first is lost, and waits for the reply.
     pub fn ask(&mut self, request_id: u64, frame: Vec<u8>) -> Result<Reply, ClientError> {
         self.ensure_connected()?;
+        self.send_unsent()?;
         let sent = match &mut self.connection {
-            Some(connection) => connection.send(&frame, self.patience),
+            Some(connection) => connection.send([frame.as_slice()], self.patience),
             None => Ok(()),
         };
         self.question = Some(Question { request_id, frame, reply: None });
@@ -167,9 +179,10 @@ impl Link {
     /// Asks over this connection alone. Answers to what is in flight are filed meanwhile.
     pub fn ask_once(&mut self, request_id: u64, frame: Vec<u8>) -> Result<Reply, ClientError> {
         self.ensure_connected()?;
+        self.send_unsent()?;
         // What was said before the end is read in any case.
         let sent = match &mut self.connection {
-            Some(connection) => connection.send(&frame, self.patience),
+            Some(connection) => connection.send([frame.as_slice()], self.patience),
             None => Err(Broken::Lost),
         };
         loop {
@@ -394,11 +407,11 @@ mod tests {
         let request_id = link.next_request_id();
         let mut frame = Vec::new();
         crate::Batch::new().encode(request_id, 6, Level::Durable, &mut frame);
-        link.flight.add(request_id, 6, frame);
-        link.send_newest().unwrap();
+        link.flight.add(request_id, 6, Level::Durable, frame);
+        link.send_unsent().unwrap();
 
         // As a fork would leave it.
-        link.pid += 1;
+        link.generation += 1;
         link.begin(Duration::from_secs(20)).unwrap();
         link.ensure_connected().unwrap();
         assert_eq!((link.flight.count(), link.next_sequence), (0, 1));

@@ -66,7 +66,7 @@ impl Client {
     /// coordinator does not answer in time that is [`ClientError::Unanswered`], and the write stays
     /// in flight.
     pub fn write(&mut self, batch: &Batch, level: Level) -> Result<Receipt, ClientError> {
-        let (request_id, sequence) = self.send(batch, level)?;
+        let (request_id, sequence) = self.send(batch, level, 0)?;
         loop {
             if let Some(outcome) = self.link.flight.take(request_id) {
                 return outcome;
@@ -77,16 +77,29 @@ impl Client {
     }
 
     /// Sends a batch without waiting for its answer and returns its request id; the answer comes
-    /// from [`Client::next_receipt`] or [`Client::drain`].
+    /// from [`Client::next_receipt`] or [`Client::drain`]. A client that
+    /// [gathers](ClientBuilder::gather) may keep it for a while, to send it with others.
     ///
     /// At most 256 frames or 32 MiB are in flight; above that it waits for answers, which are kept
     /// until they are asked for.
     pub fn submit(&mut self, batch: &Batch, level: Level) -> Result<u64, ClientError> {
-        self.send(batch, level).map(|(request_id, _)| request_id)
+        let gathered_size = self.link.options.gathered_size;
+        self.send(batch, level, gathered_size).map(|(request_id, _)| request_id)
     }
 
-    /// Sends a batch; its request id and sequence number.
-    fn send(&mut self, batch: &Batch, level: Level) -> Result<(u64, u64), ClientError> {
+    /// Sends what was submitted and [gathered](ClientBuilder::gather) so far.
+    pub fn send_gathered(&mut self) -> Result<(), ClientError> {
+        self.link.begin(self.deadline)?;
+        self.link.send_unsent()
+    }
+
+    /// Sends a batch, once there are so many bytes to send; its request id and sequence number.
+    fn send(
+        &mut self,
+        batch: &Batch,
+        level: Level,
+        gathered_size: usize,
+    ) -> Result<(u64, u64), ClientError> {
         self.link.begin(self.deadline)?;
         let size = HEADER_SIZE + WRITE_PREFIX_SIZE + batch.size();
         let hello = self.link.hello();
@@ -106,9 +119,11 @@ impl Client {
         let mut bytes = self.link.flight.buffer();
         batch.encode(request_id, sequence, level, &mut bytes);
         self.link.next_sequence += 1;
-        self.link.flight.add(request_id, sequence, bytes);
-        let sent = self.link.send_newest();
-        sent.map_err(|source| unanswered(request_id, sequence, source))?;
+        self.link.flight.add(request_id, sequence, level, bytes);
+        if self.link.flight.unsent_size() >= gathered_size {
+            let sent = self.link.send_unsent();
+            sent.map_err(|source| unanswered(request_id, sequence, source))?;
+        }
         Ok((request_id, sequence))
     }
 

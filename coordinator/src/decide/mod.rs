@@ -147,7 +147,8 @@ impl Decider {
         }
     }
 
-    /// Decides the operations of one frame, which would be log entry `lsn`, and reserves the space
+    /// Decides the operations of one frame, which would be log entry `lsn` of that time, and
+    /// reserves the space
     /// of those accepted. An atomic frame is accepted whole or not at all. `None`: what waits must
     /// be applied first, and [`Decider::applied`] be called.
     ///
@@ -157,10 +158,9 @@ impl Decider {
         &mut self,
         writer: &Writer,
         write: &Write<'_>,
-        lsn: u64,
+        (lsn, time): (u64, u64),
     ) -> Result<Option<()>, CoordinatorError> {
         self.begin();
-        let time = sutra_layout::sys::clock::now_us();
         let need_before = self.need;
         let (mut ahead, mut next_index) = (Ahead::new(write.operations), 0);
         while let Some((operation, keys)) =

@@ -106,6 +106,11 @@ impl Answers {
         self.flushes.back().is_some_and(|waiting| waiting.lsn > checkpoint_lsn)
     }
 
+    /// Whether the answer to a write waits.
+    pub fn has_writes(&self) -> bool {
+        self.writes.iter().any(|queue| !queue.is_empty())
+    }
+
     /// Whether somebody waits for a publication.
     pub fn visible_wanted(&self) -> bool {
         !self.writes[Level::Visible as usize].is_empty()

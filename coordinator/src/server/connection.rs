@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sutra_client::protocol::{ErrorCode, ErrorReply, HEADER_SIZE, Inbox};
@@ -64,7 +65,7 @@ pub struct Connection {
     /// What it wrote to the log and is not known to be synced: up to which LSN, and how many bytes.
     unsynced: [(u64, u64); 2],
     /// Who it is, after its hello.
-    pub session: Option<Session>,
+    pub session: Option<Arc<Session>>,
     /// The process at the other end, as the system says.
     pub peer: Peer,
     opened_at: Instant,

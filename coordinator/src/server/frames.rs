@@ -1,5 +1,6 @@
 //! What a client asks for, frame by frame.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sutra_client::protocol::{
@@ -21,6 +22,9 @@ use crate::reconciler::Session;
 const TURN_DURATION: Duration = Duration::from_millis(1);
 /// How long each is served at least, however many are ready.
 const SERVICE_DURATION_MIN: Duration = Duration::from_micros(50);
+/// Frames of a client that are served in a turn: while it takes their answers and sends more, the
+/// next are served.
+const FRAMES_PER_TURN: u32 = 64;
 /// A frame that took longer has kept the others waiting, if there are any.
 const OVERDRAFT_MIN: Duration = Duration::from_millis(1);
 /// Then its sender waits for them: so many times as long.
@@ -39,6 +43,11 @@ impl Activity {
             self.0[1] = self.0[0];
         }
         self.0[0] = Some((token, now));
+    }
+
+    /// Whether nobody but the one that was served last was served of late.
+    pub(super) fn is_of_one(&self, now: Instant) -> bool {
+        self.0[1].is_none_or(|(_, at)| now - at >= ACTIVITY_DURATION)
     }
 
     /// Whether somebody else than `token` was served of late.
@@ -105,7 +114,7 @@ impl Server<'_> {
         let mut inbox = std::mem::replace(&mut connection.inbox, Inbox::new(0));
         let durable_lsn = self.synced_lsn();
         let (mut now, mut made_progress) = (began, false);
-        let mut obstacle = None;
+        let (mut obstacle, mut frames) = (None, 0);
         let served = loop {
             if connection.is_closing() || self.is_stopping {
                 break Ok(());
@@ -132,7 +141,8 @@ impl Server<'_> {
                 connection.rest(now + REST_PER_SERVICE * took);
             }
             obstacle = self.connections.obstacle(connection, now, durable_lsn);
-            if obstacle.is_some() || now - began >= duration {
+            frames += 1;
+            if obstacle.is_some() || now - began >= duration || frames >= FRAMES_PER_TURN {
                 break Ok(());
             }
         };
@@ -238,7 +248,7 @@ impl Server<'_> {
         reply.encode(request_id, &mut connection.out);
         // Without the pid: names stay in the store for ever, and processes come and go.
         let author = format!("{} (uid {})", hello.author, connection.peer.uid);
-        connection.session = Some(Session { client_id: hello.client_id, author });
+        connection.session = Some(Arc::new(Session { client_id: hello.client_id, author }));
         Ok(())
     }
 
@@ -252,6 +262,7 @@ impl Server<'_> {
     ) -> Result<(), CoordinatorError> {
         let answer = self.reconciler.write(session, write)?;
         connection.note_written(answer.lsn, answer.log_size);
+        self.turn_writes += 1;
         self.progress.operations_written += answer.accepted;
         if answer.must_close {
             answer.reply.encode(asker.request_id, &mut connection.out);

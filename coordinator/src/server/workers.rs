@@ -126,10 +126,14 @@ impl Workers {
         self.wait().map(|_| ())
     }
 
-    /// The next result, if there is one.
-    pub fn try_done(&self) -> Result<Option<Done>> {
-        // The order matters: a result that comes after the drain sets the descriptor again.
+    /// Makes the descriptor unreadable, until a worker does something more.
+    pub fn note_call(&self) {
         let _ = rustix::io::read(&*self.wake, &mut [0; 8]);
+    }
+
+    /// The next result, if there is one. After [`Workers::note_call`], so that one that comes too
+    /// late is told by the descriptor.
+    pub fn try_done(&self) -> Result<Option<Done>> {
         self.results.try_recv().ok().transpose()
     }
 
