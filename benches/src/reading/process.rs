@@ -107,6 +107,19 @@ impl ReaderProcess {
         }
     }
 
+    /// Sends it a signal, by name.
+    pub fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args([&format!("-{name}"), &pid]).status()?;
+        anyhow::ensure!(status.success(), "SIG{name} could not be sent to a reader");
+        Ok(())
+    }
+
+    /// Ends it, whatever state it is in.
+    pub fn end(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill()?)
+    }
+
     fn ask(&mut self, ask: Ask) -> anyhow::Result<()> {
         let line = serde_json::to_string(&ask)? + "\n";
         let input = self.input.as_mut().context("the reader has ended")?;

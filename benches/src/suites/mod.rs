@@ -8,10 +8,12 @@ mod ipc;
 mod memory;
 mod mixed;
 mod open;
+mod pinned;
 mod place;
 mod reads;
 mod recovery;
 mod single;
+mod steady;
 mod visible;
 mod writes;
 
@@ -47,6 +49,10 @@ pub enum Suite {
     Growth,
     /// A reader beside a saturating writer
     Mixed,
+    /// A steady stream of writes while every region grows
+    Steady,
+    /// A saturating writer beside a stopped reader and after a killed one
+    Pinned,
     /// Serving again after kill -9
     Recovery,
     /// A good client's writes beside bad clients of each kind
@@ -66,6 +72,12 @@ pub fn run(suite: Suite, settings: &Settings, board: &mut Board) -> anyhow::Resu
     let place = Place::new(settings)?;
     if is_wanted(Suite::Writes) {
         writes::run(&place, board)?;
+    }
+    if is_wanted(Suite::Steady) {
+        steady::run(&place, board)?;
+    }
+    if is_wanted(Suite::Pinned) {
+        pinned::run(&place, board)?;
     }
     if is_wanted(Suite::Hostile) {
         hostile::run(&place, board)?;
@@ -128,10 +140,15 @@ fn add_quantiles(
 ) {
     nanos.sort_unstable();
     for (label, quantile) in [("p50", 0.5), ("p99", 0.99)] {
-        let at = (nanos.len() as f64 * quantile) as usize;
-        if let Some(value) = nanos.get(at.min(nanos.len().saturating_sub(1))) {
-            let name = format!("{name} {label}");
-            board.add(suite, &name, Unit::Nanoseconds, contender, *value as f64);
+        if !nanos.is_empty() {
+            let (name, value) = (format!("{name} {label}"), at_quantile(nanos, quantile));
+            board.add(suite, &name, Unit::Nanoseconds, contender, value as f64);
         }
     }
+}
+
+/// The value below which that share of `sorted` lies; 0 if there is none.
+fn at_quantile(sorted: &[u64], quantile: f64) -> u64 {
+    let at = (sorted.len() as f64 * quantile) as usize;
+    sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or(0)
 }
