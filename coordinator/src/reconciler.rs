@@ -338,3 +338,95 @@ fn rejected_of(error: &OperationError) -> Rejected {
         reserved: U16::new(0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sutra_client::protocol::ErrorCode;
+    use sutra_client::{Associate, Batch, Forget, Id, Learn};
+
+    use crate::tests::{Rig, learn};
+
+    fn only_new(batch: &mut Batch, id: &str) {
+        let learn = Learn { id: Id::from(id), if_absent: true, ..Learn::default() };
+        batch.learn(&learn).unwrap();
+    }
+
+    fn associate(batch: &mut Batch, source: &str, target: &str) {
+        let (source, target) = (Id::from(source), Id::from(target));
+        batch.associate(&Associate { source, target, ..Associate::default() }).unwrap();
+    }
+
+    #[test]
+    fn frames_that_touch_different_concepts_wait_and_are_logged_together() {
+        let home = tempfile::tempdir().unwrap();
+        let mut rig = Rig::open(home.path());
+        rig.write(|batch| learn(batch, "before", "so that the author is known", None));
+        let size = rig.reconciler.wal.appended_size();
+        for sequence in 2..=5 {
+            let answer =
+                rig.arrive(sequence, |batch| learn(batch, &sequence.to_string(), "", None));
+            assert_eq!(answer.lsn, sequence);
+            assert_eq!(rig.reconciler.wal.appended_size(), size, "it waits");
+        }
+        rig.reconciler.commit().unwrap();
+        assert_eq!((rig.reconciler.wal.written_lsn(), rig.writer().applied_lsn()), (5, 5));
+        assert_eq!(rig.writer().now.concepts_live, 5);
+    }
+
+    #[test]
+    fn a_frame_meets_what_frames_that_wait_have_made() {
+        let home = tempfile::tempdir().unwrap();
+        let mut rig = Rig::open(home.path());
+        rig.write(|batch| learn(batch, "before", "so that the author is known", None));
+        rig.arrive(2, |batch| learn(batch, "a", "one", None));
+        let conflict = rig.arrive(3, |batch| only_new(batch, "a"));
+        assert_eq!(conflict.reply.errors[0].code, ErrorCode::Conflict);
+        rig.arrive(4, |batch| learn(batch, "b", "two", None));
+        let associated = rig.arrive(5, |batch| {
+            associate(batch, "a", "b");
+            associate(batch, "b", "nobody");
+        });
+        assert_eq!(associated.reply.errors[0].code, ErrorCode::UnknownConcept);
+        assert_eq!(associated.accepted, 1);
+        let forget = |batch: &mut Batch| {
+            batch.forget(&Forget { id: Id::from("a"), if_lsn: None }).unwrap();
+        };
+        rig.arrive(6, forget);
+        let gone = rig.arrive(7, forget);
+        assert_eq!(gone.reply.errors[0].code, ErrorCode::UnknownConcept);
+        let again = rig.arrive(8, |batch| only_new(batch, "a"));
+        assert!(again.reply.errors.is_empty());
+        rig.reconciler.commit().unwrap();
+        let now = &rig.writer().now;
+        assert_eq!((now.concepts_live, now.edges_live, now.published_lsn), (3, 0, 8));
+    }
+
+    #[test]
+    fn a_frame_that_comes_again_while_it_waits_is_not_applied_twice() {
+        let home = tempfile::tempdir().unwrap();
+        let mut rig = Rig::open(home.path());
+        rig.write(|batch| learn(batch, "before", "so that the author is known", None));
+        let first = rig.arrive(2, |batch| learn(batch, "a", "one", None));
+        let retry = rig.arrive(2, |batch| learn(batch, "a", "one", None));
+        assert_eq!((retry.reply.already_applied, retry.lsn), (true, first.lsn));
+        rig.reconciler.commit().unwrap();
+        assert_eq!((rig.writer().now.records, rig.writer().applied_lsn()), (2, 2));
+    }
+
+    #[test]
+    fn what_a_refused_frame_would_have_made_is_not_there_for_the_next() {
+        let home = tempfile::tempdir().unwrap();
+        let mut rig = Rig::open(home.path());
+        rig.write(|batch| learn(batch, "before", "so that the author is known", None));
+        let refused = rig.arrive(2, |batch| {
+            batch.atomic(true);
+            learn(batch, "a", "one", None);
+            associate(batch, "a", "nobody");
+        });
+        assert!(refused.reply.refusal.is_some());
+        let new = rig.arrive(3, |batch| only_new(batch, "a"));
+        assert!(new.reply.errors.is_empty());
+        rig.reconciler.commit().unwrap();
+        assert_eq!(rig.writer().now.records, 2);
+    }
+}

@@ -20,7 +20,7 @@ use sutra_layout::space::{GraphSettings, Metric};
 use crate::apply::Writer;
 use crate::decide::Decider;
 use crate::options::Options;
-use crate::reconciler::{Reconciler, Session};
+use crate::reconciler::{Answer, Reconciler, Session};
 use crate::recovery::{self, State};
 use crate::store_dir::StoreDir;
 
@@ -45,19 +45,24 @@ impl Rig {
 
     /// Writes one frame; returns the indices of the operations refused.
     pub(crate) fn write(&mut self, fill: impl FnOnce(&mut Batch)) -> Vec<u32> {
+        self.sequence += 1;
+        let answer = self.arrive(self.sequence, fill);
+        self.reconciler.commit().unwrap();
+        answer.reply.errors.iter().map(|error| error.index).collect()
+    }
+
+    /// Decides a frame under a sequence number, as one of several that have arrived.
+    pub(crate) fn arrive(&mut self, sequence: u64, fill: impl FnOnce(&mut Batch)) -> Answer {
         let mut batch = Batch::new();
         fill(&mut batch);
-        self.sequence += 1;
         let mut frame = Vec::new();
-        batch.encode(1, self.sequence, Level::Durable, &mut frame);
+        batch.encode(1, sequence, Level::Durable, &mut frame);
         let (header, body) = frame.split_first_chunk::<HEADER_SIZE>().unwrap();
         let header = FrameHeader::parse(header, u32::MAX).unwrap();
         assert_eq!(header.kind, FrameKind::Write);
         let Request::Write(write) = Request::decode(header.kind, body).unwrap() else { panic!() };
         let session = Session { client_id: [7; 16], author: "test".to_owned() };
-        let answer = self.reconciler.write(&session, &write).unwrap();
-        self.reconciler.commit().unwrap();
-        answer.reply.errors.iter().map(|error| error.index).collect()
+        self.reconciler.write(&session, &write).unwrap()
     }
 
     pub(crate) fn writer(&self) -> &Writer {

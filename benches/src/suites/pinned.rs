@@ -11,7 +11,8 @@ use super::place::Place;
 use crate::board::{Board, OURS, Unit};
 use crate::host::Coordinator;
 use crate::load::{self, OPERATIONS_PER_FRAME};
-use crate::reading::{Contender, Mode, ReaderProcess, Task};
+use crate::peers::Contender;
+use crate::reading::{Mode, ReaderProcess, Task};
 use crate::workload::Contents;
 
 const SUITE: &str = "pinned";

@@ -103,3 +103,39 @@ fn a_batch_above_what_the_coordinator_takes_is_not_sent() {
     drop(client);
     server.join().unwrap();
 }
+
+#[test]
+fn gathered_frames_go_out_together_once_there_are_enough_of_them_or_an_answer_is_waited_for() {
+    let store = Store::new();
+    let (tell, told) = std::sync::mpsc::channel();
+    let server = store.serve(1, move |_, mut peer| {
+        peer.greet(0);
+        for count in [3, 1, 2] {
+            let seen = peer.writes(count);
+            tell.send(seen.len()).unwrap();
+            seen.iter().for_each(|it| peer.applied(it));
+        }
+        peer.wait_for_end();
+    });
+    let size = {
+        let mut frame = Vec::new();
+        batch("a").encode(1, 1, Level::Accepted, &mut frame);
+        frame.len()
+    };
+    let mut client = store.builder().gather(3 * size).connect().unwrap();
+    client.submit(&batch("a"), Level::Accepted).unwrap();
+    client.submit(&batch("b"), Level::Accepted).unwrap();
+    assert!(told.recv_timeout(std::time::Duration::from_millis(20)).is_err(), "nothing was sent");
+    client.submit(&batch("c"), Level::Accepted).unwrap();
+    assert_eq!(told.recv().unwrap(), 3);
+
+    client.submit(&batch("d"), Level::Accepted).unwrap();
+    client.send_gathered().unwrap();
+    assert_eq!(told.recv().unwrap(), 1);
+
+    client.submit(&batch("e"), Level::Accepted).unwrap();
+    assert_eq!(client.write(&batch("f"), Level::Accepted).unwrap().sequence, 6);
+    assert_eq!(client.drain().unwrap().len(), 5);
+    drop(client);
+    server.join().unwrap();
+}
