@@ -147,7 +147,7 @@ def gets_of_kuzu(folder: Path, ids: Sequence[str], ours: float) -> None:
     connection = kuzu.Connection(kuzu.Database(str(folder / "kuzu")))
     connection.execute("CREATE NODE TABLE Concept(id STRING PRIMARY KEY, content STRING)")
     connection.execute(f"COPY Concept FROM '{listed}'")
-    statement = connection.prepare("MATCH (c:Concept) WHERE c.id = $id RETURN c.content")
+    statement = "MATCH (c:Concept) WHERE c.id = $id RETURN c.content"
     asked = ids[:500]
 
     def of_kuzu() -> None:
