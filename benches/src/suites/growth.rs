@@ -39,7 +39,7 @@ pub fn run(settings: &Settings, board: &mut Board) -> anyhow::Result<()> {
     let sizes = std::iter::successors(Some(FIRST), |size| size.checked_mul(10));
     for concepts in sizes.take_while(|size| *size <= settings.up_to) {
         let place = Place::new(&Settings { concepts, ..settings.clone() })?;
-        let mut stores = place.stores(&place.choose(SUITE, &CONTENDERS, board))?;
+        let mut stores = place.stores(&CONTENDERS)?;
         eprintln!("growth: {concepts} concepts");
         measure(&mut stores, &mut Sized { board, concepts })?;
         stores.stop()?;
