@@ -122,6 +122,10 @@ impl StoreDir {
         }
         holder::announce(&Holder::this_process(program, socket), &lock, &wal);
 
+        // A coordinator that made `storage.dat`, or exchanged it, and was killed before it synced the
+        // names, left some that a loss of power takes back. From here on they are built upon.
+        let synced = directory.file().sync_all();
+        synced.map_err(|error| StoreDirError::io(directory.path(), "sync", error))?;
         // Only now is it certain that nobody is about to rename it.
         next::tell_readers_of_left(&directory);
         directory.remove(STORAGE_TEMPORARY_NAME)?;
