@@ -1,7 +1,7 @@
 //! What the stories across processes share: stores with a coordinator of their own that can be
 //! killed, stopped and started again, and harnesses that know what must be true of them.
 //!
-//! A story lives in `tests/tests/`, one scenario a file. It starts real processes: the program
+//! A story lives in `tests/tests/stories/`, one scenario a file. It starts real processes: the program
 //! `sutra-test-host` is the coordinator, the reader or whatever else a story needs, by its first
 //! argument ([`roles`]). Only processes that a story started are ever signalled, by pid, and none
 //! outlives the test that started it.

@@ -68,6 +68,11 @@ impl Session {
         let _ = self.stream.write_all(bytes);
     }
 
+    /// Sends the same over and over, until the other end has closed.
+    pub fn send_until_closed(&mut self, bytes: &[u8]) {
+        while self.stream.write_all(bytes).is_ok() {}
+    }
+
     /// Sends what the socket takes without waiting, and returns how much that was.
     pub fn send_without_waiting(&mut self, bytes: &[u8]) -> usize {
         self.stream.set_nonblocking(true).expect("a socket can be made so");

@@ -1,6 +1,8 @@
 //! Clients that take more than their share: they are slowed, or closed, and nobody else is.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sutra_client::protocol::{ErrorCode, FrameKind, Reply, Wait};
@@ -53,21 +55,29 @@ fn learn_large(client: &mut Client, id: &str, size: usize) {
     client.write(&batch, Level::Visible).unwrap();
 }
 
-/// Clients that together send 96 MiB of frames that they do not finish.
-fn hogs(store: &TestStore) -> Vec<Session> {
-    let part = [header(FrameKind::Write, 16 << 20), vec![0; 2 << 20]].concat();
+/// Clients that together send 96 MiB of frames that they do not finish. Each ends with its session
+/// when all it has is taken, or it is closed.
+fn hogs(store: &TestStore) -> Vec<JoinHandle<Session>> {
+    let part = Arc::new([header(FrameKind::Write, 16 << 20), vec![0; 2 << 20]].concat());
     let hog = |number| {
         let mut session = Session::greeted(store.dir(), [number; 16]);
-        push(&mut session, &part);
-        session
+        let part = Arc::clone(&part);
+        std::thread::spawn(move || {
+            session.send(&part);
+            session
+        })
     };
     (0..48).map(hog).collect()
+}
+
+fn sessions(hogs: Vec<JoinHandle<Session>>) -> Vec<Session> {
+    hogs.into_iter().map(|hog| hog.join().unwrap()).collect()
 }
 
 #[test]
 fn a_limit_that_did_not_hold_would_be_seen() {
     let store = TestStore::started_with(|options| options.client_memory_size = 1 << 30);
-    let _hogs = hogs(&store);
+    let _sessions = sessions(hogs(&store));
     let memory = memory_size(&store);
     assert!(memory > MEMORY_SIZE as u64 + OTHER_MEMORY_SIZE, "{memory} bytes");
 }
@@ -77,7 +87,10 @@ fn unfinished_frames_of_all_clients_together_stay_within_the_limit() {
     let store = TestStore::started_with(|options| options.client_memory_size = MEMORY_SIZE);
     let mut honest = store.client();
     honest.learn("honest", "served");
-    let mut hogs = hogs(&store);
+    let before = memory_size(&store);
+    let hogs = hogs(&store);
+    let most = before + MEMORY_SIZE as u64 * 3 / 4;
+    wait::until("most of the limit is used", || (memory_size(&store) > most).then_some(()));
     let memory = memory_size(&store);
     assert!(memory < MEMORY_SIZE as u64 + OTHER_MEMORY_SIZE, "{memory} bytes");
     // A small frame is read whatever the others have, and a large one is when they are closed.
@@ -85,7 +98,8 @@ fn unfinished_frames_of_all_clients_together_stay_within_the_limit() {
     learn_large(&mut honest, "large", 8 << 20);
     let memory = memory_size(&store);
     assert!(memory < MEMORY_SIZE as u64 + OTHER_MEMORY_SIZE, "{memory} bytes");
-    let refused = hogs.iter_mut().map(Session::refusal);
+    let mut sessions = sessions(hogs);
+    let refused = sessions.iter_mut().map(Session::refusal);
     let of_memory = refused.filter(|code| *code == ErrorCode::LimitReached).count();
     assert!(of_memory > 0, "all were only slow");
 }
@@ -114,19 +128,20 @@ fn whoever_never_takes_its_answers_is_closed() {
     let store = TestStore::started();
     let mut honest = store.client();
     let questions: Vec<u8> = (0..1000).flat_map(|id| bare(FrameKind::Stats, id)).collect();
-    let mut deaf: Vec<Session> = (0..4)
-        .map(|number| {
-            let mut session = Session::greeted(store.dir(), [number; 16]);
-            for _ in 0..100 {
-                push(&mut session, &questions);
-            }
+    let questions = Arc::new(questions);
+    let deaf = |number| {
+        let mut session = Session::greeted(store.dir(), [number; 16]);
+        let questions = Arc::clone(&questions);
+        std::thread::spawn(move || {
+            session.send_until_closed(&questions);
             session
         })
-        .collect();
+    };
+    let deaf: Vec<_> = (0..4).map(deaf).collect();
     honest.learn("honest", "served meanwhile");
     wait::until("they are closed", || (honest.stats().unwrap().connections == 1).then_some(()));
     // What was under way is still there to be read, and then the end.
-    for session in &mut deaf {
+    for mut session in sessions(deaf) {
         while session.reply().is_some() {}
     }
 }

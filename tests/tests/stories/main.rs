@@ -1,0 +1,31 @@
+//! Stories across processes: see the library beside them.
+
+mod allowed_users;
+mod backup;
+mod budget;
+mod compaction;
+mod faults;
+mod four_readers;
+mod full_disk;
+mod fuzz;
+mod golden;
+mod greedy_clients;
+mod history;
+mod hostile_clients;
+mod kill_ledger;
+mod levels;
+mod live_graph;
+mod log_cuts;
+mod model;
+mod open_anywhere;
+mod open_places;
+mod opening;
+mod operations;
+mod over_tcp;
+mod power_cuts;
+mod repair;
+mod second_writer;
+mod steps;
+mod takeover;
+mod vectors;
+mod verify_deep;
