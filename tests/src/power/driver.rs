@@ -15,9 +15,6 @@ use crate::Random;
 use crate::ledger::{Frame, Ledger};
 use crate::raw::{Session, compact};
 
-/// Longer than a coordinator is away or stands still.
-const DEADLINE: Duration = Duration::from_secs(20);
-
 /// The client's id.
 pub const CLIENT_ID: [u8; 16] = [9; 16];
 /// Who asks for compactions.
@@ -40,6 +37,7 @@ pub struct Expected {
 #[derive(Debug)]
 pub struct Driver {
     store: PathBuf,
+    deadline: Duration,
     expected: Mutex<Expected>,
     is_over: AtomicBool,
     last: Mutex<Last>,
@@ -53,12 +51,13 @@ struct Last {
 }
 
 impl Driver {
-    /// Of the store in that directory.
-    pub fn new(store: PathBuf) -> Driver {
+    /// Of the store in that directory; it waits for a coordinator for so long.
+    pub fn new(store: PathBuf, deadline: Duration) -> Driver {
         let ledger = Ledger::new("w0");
         let expected = Expected { ledger, in_flight: BTreeMap::new(), answered: None };
         Driver {
             store,
+            deadline,
             expected: Mutex::new(expected),
             is_over: AtomicBool::new(false),
             last: Mutex::default(),
@@ -141,10 +140,10 @@ impl Driver {
         let started_at = Instant::now();
         loop {
             let builder = Client::builder(&self.store).client_id(CLIENT_ID).author("ledger");
-            match builder.deadline(DEADLINE).first_sequence(1).connect() {
+            match builder.deadline(self.deadline).first_sequence(1).connect() {
                 Ok(client) => return Ok(Some(client)),
                 Err(_) if self.is_over.load(Ordering::Relaxed) => return Ok(None),
-                Err(error) if started_at.elapsed() > DEADLINE => return Err(error.to_string()),
+                Err(error) if started_at.elapsed() > self.deadline => return Err(error.to_string()),
                 Err(_) => std::thread::sleep(Duration::from_millis(1)),
             }
         }
