@@ -70,9 +70,10 @@ impl Reader {
     ///
     /// Nothing is mapped. Each snapshot reads what is asked of it, keeps its own copy, and checks
     /// that; so it gives a valid answer or an error, and gives the same again when it is asked again.
-    /// Whether the answer is true only the writer knows. A read costs about a microsecond instead of
-    /// a fraction of one, and a snapshot keeps what it has read in memory: up to 1 GiB, after which
-    /// it gives errors and another snapshot goes on. Waiting looks every few milliseconds.
+    /// Whether the answer is true only the writer knows. A get costs some ten times as much where its
+    /// snapshot has not read that place before, and up to twice as much where it has (docs/SECURITY.md
+    /// has the figures); what it has read it keeps in memory: up to 1 GiB, after which it gives errors
+    /// and another snapshot goes on. Waiting looks every few milliseconds.
     pub fn open_untrusted(store_dir: impl AsRef<Path>) -> Result<Reader, OpenError> {
         Reader::open_written_by(Writers::Anybody, store_dir.as_ref())
     }

@@ -107,6 +107,11 @@ impl Recorder<'_> {
         }
     }
 
+    /// Whether a life that a kill is to end ends at this place, where one in four does.
+    fn is_killed_here(&mut self) -> bool {
+        self.ending == Ending::Killed && self.random.one_in(4)
+    }
+
     fn next(&mut self) -> Next {
         self.moments_left = self.moments_left.saturating_sub(1);
         if self.moments_left > 0 {
@@ -189,7 +194,7 @@ impl Watcher for Recorder<'_> {
             }
             self.cut(IMAGES_PER_SYNC, "before a sync");
             // Stored and not synced: what the next life believes, and no disk has.
-            if is_of_header && self.ending == Ending::Killed && self.random.one_in(4) {
+            if is_of_header && self.is_killed_here() {
                 return Next::Kill;
             }
         } else if self.random.one_in(MOMENTS_PER_IMAGE) {
@@ -198,10 +203,15 @@ impl Watcher for Recorder<'_> {
         self.next()
     }
 
-    fn after(&mut self, _call: &Call, _result: i64) -> Next {
+    fn after(&mut self, call: &Call, _result: i64) -> Next {
         self.capture();
         if self.random.one_in(MOMENTS_PER_IMAGE) {
             self.cut(1, "after a change");
+        }
+        // Renamed and not synced: likewise, what the next life finds and no disk has.
+        let renames = [libc::SYS_rename, libc::SYS_renameat, libc::SYS_renameat2];
+        if renames.contains(&call.number) && self.is_killed_here() {
+            return Next::Kill;
         }
         self.next()
     }
