@@ -289,16 +289,7 @@ fn recover(
     // What a copy's durable slot says is synced is so of the original: nothing of it is believed.
     let synced = if is_of_this_boot { *durable } else { Slot::default() };
     let mut checkpointer = Checkpointer::new(image.clone(), place, synced);
-    // Also of a copy, whose readers may have seen that number; but not of noise.
-    let number_on_ring = || {
-        let on_ring = image.view().header_word(COMMIT_SEQ_OFFSET).load(Ordering::Relaxed);
-        if on_ring < 1 << 48 { on_ring } else { 0 }
-    };
     if state == State::Clean {
-        // Whoever finds the mark believes the ring, of which a loss of power may have left a number
-        // and not its slot.
-        let commit_seq = number_on_ring().max(durable.commit_seq) + 1;
-        Publisher::new(image.clone(), writer_epoch, Slot { commit_seq, flags: 0, ..base });
         // Before the first store: a power cut from here on must not find the flag.
         image.store_run_mark(new_mark)?;
         let unclean = Slot { commit_seq: durable.commit_seq + 1, flags: 0, ..*durable };
@@ -354,7 +345,10 @@ fn recover(
     let new_mark = RunMark { writer_epoch, ..new_mark };
     let highest =
         slots.iter().filter(|slot| slot.is_whole()).map(|slot| slot.commit_seq).max().unwrap_or(0);
-    let last_number = highest.max(number_on_ring()).max(writer.now.commit_seq);
+    // Also of a copy, whose readers may have seen that number; but not of noise.
+    let on_ring = image.view().header_word(COMMIT_SEQ_OFFSET).load(Ordering::Relaxed);
+    let on_ring = if on_ring < 1 << 48 { on_ring } else { 0 };
+    let last_number = highest.max(on_ring).max(writer.now.commit_seq);
     writer.now.durable_lsn = wal.written_lsn();
     writer.now.checkpoint_lsn = durable.published_lsn;
     if is_rebuilt {
