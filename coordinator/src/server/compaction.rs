@@ -313,6 +313,9 @@ impl Server<'_> {
     fn change_files(&mut self) -> Result<(), CoordinatorError> {
         let begun_at = Instant::now();
         self.settle_log()?;
+        if self.progress.is_checkpointing() {
+            return Ok(()); // of the old file; it was asked for with the sync that has just ended
+        }
         let Some(running) = &mut self.compactions.running else { return Ok(()) };
         let hold_lsn = match &running.step {
             Step::Ready(lsn, _) => *lsn,

@@ -107,6 +107,10 @@ impl Progress {
 
     /// Goes on with another file, of which `now` is published.
     pub fn change_files(&mut self, now: &Slot) {
+        assert!(
+            !self.is_checkpointing,
+            "the end of a checkpoint would be taken for the new file's"
+        );
         self.checkpoint_lsn = now.checkpoint_lsn;
         self.checkpoint_records = now.records;
     }
