@@ -7,7 +7,7 @@ set -euo pipefail
 store=${1:-$(mktemp -d)/notes}
 began=$(date +%s%N)
 for number in $(seq 1 100); do
-    sutra learn "$store" "note-$number" "what was noted as number $number" > /dev/null
+    sutra learn "$store" "what was noted as number $number" --id "note-$number" > /dev/null
 done
 echo "a hundred commands took $((($(date +%s%N) - began) / 1000000)) ms"
 sutra search "$store" "number 42"
