@@ -122,7 +122,7 @@ impl Server<'_> {
             match inbox.next() {
                 Ok(None) => {
                     if Plant::BelievedSize.is_planted() && inbox.size() == HEADER_SIZE {
-                        Vec::leak(vec![1_u8; FRAME_SIZE_MAX as usize]);
+                        Vec::leak(vec![1_u8; FRAME_SIZE_MAX]);
                     }
                     break Ok(());
                 }

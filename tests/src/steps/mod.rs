@@ -158,7 +158,7 @@ pub fn run(kills: u64, interval: u64, mut disturb: impl FnMut(&Path, u64)) -> Su
     };
     let mut look = |step: u64, seen: u32| {
         disturb(&path, step);
-        if step % interval == 0 { deaths.look(seen, version) } else { Ok(()) }
+        if step.is_multiple_of(interval) { deaths.look(seen, version) } else { Ok(()) }
     };
     let steps = step_through(&path, version, u64::MAX, &mut look, &mut summary);
     summary.steps += steps;
