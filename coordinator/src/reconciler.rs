@@ -120,7 +120,7 @@ pub struct Reconciler {
 impl Reconciler {
     /// Over a store that was opened; `decider` knows the default metric.
     pub fn new(opened: Opened, decider: Decider) -> (Reconciler, crate::checkpoint::Checkpointer) {
-        let Opened { writer, wal, publisher, checkpointer, writer_epoch, state: _ } = opened;
+        let Opened { writer, wal, publisher, checkpointer, writer_epoch, .. } = opened;
         let (waiting, entry_head) = (Waiting::default(), Vec::new());
         let reconciler =
             Reconciler { writer, wal, publisher, writer_epoch, decider, waiting, entry_head };

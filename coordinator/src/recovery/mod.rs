@@ -62,6 +62,9 @@ pub struct Opened {
     pub writer_epoch: u64,
     /// How the store was found.
     pub state: State,
+    /// How many records the newest durable slot has, and how many bytes of log follow it: what the
+    /// next start would apply again.
+    pub since_checkpoint: (u64, u64),
 }
 
 /// Opens the store in `dir`, making it if it is new, and recovers it.
@@ -367,7 +370,11 @@ fn recover(
     image.store_run_mark(new_mark)?;
     image.beat();
     publisher.publish(&writer.now, true)?;
-    Ok(Opened { writer, wal, publisher, checkpointer, writer_epoch, state })
+    let since_checkpoint = match is_rebuilt {
+        true => (writer.now.records, 0),
+        false => (durable.records, wal.recovery().entries_size),
+    };
+    Ok(Opened { writer, wal, publisher, checkpointer, writer_epoch, state, since_checkpoint })
 }
 
 /// Makes the default vector space of a store that has none, if its dimension is given. That is no

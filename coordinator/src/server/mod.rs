@@ -151,6 +151,7 @@ impl<'a> Server<'a> {
             epoch = opened.writer_epoch,
             "the store is recovered"
         );
+        let since_checkpoint = opened.since_checkpoint;
         let (reconciler, checkpointer) =
             Reconciler::new(opened, Decider::new(options.metric, options.graph));
         let raises = matches!(orders, Orders::System(..));
@@ -171,7 +172,7 @@ impl<'a> Server<'a> {
             reconciler.publisher.last(),
             workers.bell(),
         )?;
-        let progress = Progress::new(&reconciler.wal, &reconciler.writer.now);
+        let progress = Progress::new(&reconciler.wal, &reconciler.writer.now, since_checkpoint);
         Ok(Server {
             options,
             dir,

@@ -45,6 +45,9 @@ pub struct Progress {
     sync_duration: Duration,
     last_publication: Instant,
     last_checkpoint: Instant,
+    /// Bytes of log since the last checkpoint that were there at the start. Whoever restarts again
+    /// and again has no more to apply again than anybody else.
+    inherited_log_size: u64,
     /// Bytes of log and records as of the last checkpoint asked for.
     checkpoint_log_size: u64,
     checkpoint_records: u64,
@@ -56,8 +59,10 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// After recovery: everything is durable and published.
-    pub fn new(wal: &Wal, now: &Slot) -> Progress {
+    /// After recovery: everything is durable and published. `since_checkpoint` says how many records
+    /// the newest durable slot has, and how much log follows it.
+    pub fn new(wal: &Wal, now: &Slot, since_checkpoint: (u64, u64)) -> Progress {
+        let (checkpoint_records, inherited_log_size) = since_checkpoint;
         let lsn = wal.written_lsn();
         let start = Instant::now();
         Progress {
@@ -72,8 +77,9 @@ impl Progress {
             sync_duration: Duration::ZERO,
             last_publication: start,
             last_checkpoint: start,
+            inherited_log_size,
             checkpoint_log_size: wal.appended_size(),
-            checkpoint_records: now.records,
+            checkpoint_records,
             synced_log_size: wal.appended_size(),
             operations_published: now.operations,
             operations_written: 0,
@@ -216,6 +222,7 @@ impl Server<'_> {
         }
         self.answers.flush_wanted(progress.checkpoint_lsn)
             || self.reconciler.wal.appended_size() - progress.checkpoint_log_size
+                + progress.inherited_log_size
                 >= self.options.checkpoint_log_size
             || self.reconciler.writer.now.records - progress.checkpoint_records
                 >= self.options.memory_threshold
@@ -237,6 +244,7 @@ impl Server<'_> {
             }
             self.progress.checkpoint_next = Some(self.reconciler.writer.clients.table());
             self.progress.checkpoint_log_size = self.reconciler.wal.appended_size();
+            self.progress.inherited_log_size = 0;
             self.progress.checkpoint_records = self.reconciler.writer.now.records;
             self.progress.last_checkpoint = Instant::now();
         }

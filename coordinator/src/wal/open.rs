@@ -24,6 +24,8 @@ const CUT_SIZE_MIN: u64 = 4096;
 pub struct Recovery {
     /// Entries given to the visitor.
     pub entry_count: u64,
+    /// Bytes that they take in the log.
+    pub entries_size: u64,
     /// A torn tail was cut: entries from [`Place::lsn`] on were never acknowledged as
     /// durable, and their numbers will be given again.
     pub cut: Option<Place>,
@@ -220,7 +222,8 @@ fn recovery(walk: &Walk, directory: &Directory) -> Recovery {
             path.display()
         );
     }
-    Recovery { entry_count: walk.visited_count, cut, unneeded }
+    let (entry_count, entries_size) = (walk.visited_count, walk.visited_size);
+    Recovery { entry_count, entries_size, cut, unneeded }
 }
 
 impl Walk {

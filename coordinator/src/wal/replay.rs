@@ -83,6 +83,8 @@ pub(crate) struct Walk {
     pub(crate) torn: bool,
     /// Entries given to the visitor.
     pub(crate) visited_count: u64,
+    /// Bytes that they take.
+    pub(crate) visited_size: u64,
     /// Of the last group that counts; 0 if none does.
     pub(crate) writer_epoch: u64,
 }
@@ -128,6 +130,7 @@ pub(crate) fn walk(
             unneeded: None,
             torn: false,
             visited_count: 0,
+            visited_size: 0,
             writer_epoch: 0,
         },
     };
@@ -344,6 +347,7 @@ impl Walker<'_> {
             if lsn > self.floor_lsn() {
                 (self.visit)(lsn, payload).map_err(|source| WalError::Visit { lsn, source })?;
                 self.walk.visited_count += 1;
+                self.walk.visited_size += entry_size(payload.len());
             }
             // The padding of the very last entry may be cut off with the file.
             at = (at + entry_size(payload.len()) as usize).min(body.len());

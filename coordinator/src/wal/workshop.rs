@@ -105,7 +105,11 @@ impl Workshop {
         match self.spares.iter().position(|spare| spare.size >= want.size_min) {
             Some(place) => {
                 let spare = self.spares.remove(place);
-                self.make_of_spare(spare, want)
+                let made = self.make_of_spare(spare, want);
+                if made.is_err() {
+                    self.spares.push(spare); // it may still do when there is room
+                }
+                made
             }
             None => self.make_new(want, go_on),
         }
@@ -213,13 +217,21 @@ impl Workshop {
     ) -> Result<Segment, WalError> {
         let path = self.directory.path_of(from);
         let id = SegmentId { store_id: self.store_id, salt: random_salt(&path)?, sequence };
-        write_header(&file, id).map_err(|source| WalError::Write {
-            path: path.clone(),
-            offset: 0,
-            source,
-        })?;
+        // Nothing is in it yet, so a disk without room for it loses nothing.
+        let full = |error: WalError| match &error {
+            WalError::Write { source, .. } | WalError::Io { source, .. }
+                if source.kind() == io::ErrorKind::StorageFull =>
+            {
+                let path = self.directory.path().to_owned();
+                WalError::StorageFull { path, needed_size: size }
+            }
+            _ => error,
+        };
+        let written = write_header(&file, id);
+        let failed = |source| full(WalError::Write { path: path.clone(), offset: 0, source });
+        written.map_err(failed)?;
         sync_file(&file, &path)?;
-        self.directory.rename(from, &segment_name(sequence))?;
+        self.directory.rename(from, &segment_name(sequence)).map_err(full)?;
         self.directory.sync()?;
         Ok(Segment { file: Arc::new(file), id, size })
     }

@@ -14,7 +14,7 @@ use sutra_tests::forge::{
 use sutra_tests::mount::{Mount, may_mount};
 use sutra_tests::store::{Writing, copy_directory};
 use sutra_tests::text::{text_of, vector_of};
-use sutra_tests::{Random, TestStore};
+use sutra_tests::{Random, TestStore, wait};
 
 /// Nothing is synced or published unless somebody waits for it.
 fn lazy(options: &mut Options) {
@@ -479,4 +479,24 @@ fn a_killed_store_whose_disk_is_mounted_again_is_whole() {
     assert_eq!(shown(&store), expected);
     let errors = store.try_start().unwrap_err();
     assert!(errors.contains("ead-only"), "{errors}");
+}
+
+#[test]
+fn a_store_that_is_killed_again_and_again_makes_checkpoints_like_any_other() {
+    let mut random = Random::from_env("killed again and again");
+    let mut store = TestStore::started_with(|options| options.memory_threshold = 400);
+    // Fewer records in each life than a checkpoint is made after.
+    for _ in 0..8 {
+        write_some(&mut store.client(), &mut random, 100);
+        store.kill_and_restart();
+    }
+    let mut client = store.client();
+    let checkpoint_lsn = wait::until("a checkpoint", || {
+        client.learn("once", "more");
+        Some(client.stats().unwrap().checkpoint_lsn).filter(|lsn| *lsn > 0)
+    });
+    assert!(checkpoint_lsn > 0);
+    let expected = shown(&store);
+    store.kill_and_restart();
+    assert_eq!(shown(&store), expected);
 }
