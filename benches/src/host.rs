@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use sutra_client::Client;
 use sutra_coordinator::{Options, SyncMode};
+use sutra_layout::space::GraphSettings;
 
 /// How long a coordinator may take from its start to its first answer.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
@@ -22,12 +23,13 @@ pub struct ServeArgs {
 }
 
 /// Serves a store until it is stopped: the child's side.
-pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+pub fn serve(args: &ServeArgs, graph: GraphSettings) -> anyhow::Result<()> {
     let mut options = Options::new(&args.store);
     options.program = "sutra-benches".to_owned();
     if args.unsynced {
         options.sync = SyncMode::Off;
     }
+    options.graph = graph;
     Ok(sutra_coordinator::run(options)?)
 }
 
@@ -61,6 +63,15 @@ impl Coordinator {
     /// Starts one that never syncs its log.
     pub fn start_unsynced(store: &Path) -> anyhow::Result<Coordinator> {
         let mut coordinator = Coordinator::spawn(store, &["--unsynced"])?;
+        coordinator.wait_until_it_answers()?;
+        Ok(coordinator)
+    }
+
+    /// Starts one that never syncs its log, and builds the graph of vectors as `arguments` say.
+    pub fn start_of_vectors(store: &Path, arguments: &[String]) -> anyhow::Result<Coordinator> {
+        let mut all = vec!["--unsynced"];
+        all.extend(arguments.iter().map(String::as_str));
+        let mut coordinator = Coordinator::spawn(store, &all)?;
         coordinator.wait_until_it_answers()?;
         Ok(coordinator)
     }

@@ -11,6 +11,7 @@ mod host;
 mod ipc;
 mod load;
 mod memory;
+mod nearest;
 mod peers;
 mod reading;
 mod report;
@@ -63,14 +64,18 @@ enum Part {
     /// The other end of a round trip
     #[command(hide = true)]
     Echo(ipc::EchoArgs),
+    /// A searcher of vectors
+    #[command(hide = true)]
+    Nearest(nearest::NearestArgs),
 }
 
 fn main() -> anyhow::Result<()> {
     let program = Program::parse();
     match program.part {
-        Some(Part::Serve(args)) => host::serve(&args),
+        Some(Part::Serve(args)) => host::serve(&args, program.settings.nearest.graph()),
         Some(Part::Reader(args)) => reading::run(&args, program.settings.workload()),
         Some(Part::Echo(args)) => ipc::run(&args),
+        Some(Part::Nearest(args)) => nearest::run(&args),
         None => measure(program.suite.unwrap_or(Suite::All), &program.settings),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::nearest::DataArgs;
 use crate::peers::Contender;
 use crate::workload::Workload;
 
@@ -55,6 +56,10 @@ pub struct Settings {
     /// Leave the temporary stores where they are
     #[arg(long, global = true)]
     pub keep: bool,
+
+    /// The vectors of the suite of that name
+    #[command(flatten)]
+    pub nearest: DataArgs,
 }
 
 impl Settings {

@@ -64,6 +64,17 @@ const TARGETS: &[(&str, &str, Target)] = &[
     ("mixed", "get content beside a writer over idle", Least(0.85)),
     ("mixed", "get content p99 beside a writer over idle", Most(1.3)),
     ("mixed", "the writer's records", Least(300e3)),
+    ("vectors", "nearest at recall 0.95", Least(20e3)),
+    ("vectors", "nearest at recall 0.99", Least(8.5e3)),
+    ("vectors", "inserts a CPU-second", Least(7e3)),
+    ("vectors", "2 processes over 1", Least(1.9)),
+    ("vectors", "vectors that find themselves", Least(0.999)),
+    ("vectors", "vectors of the tail that find themselves", Least(1.0)),
+    ("vectors", "open to first search, new process", Most(1.0 * MS)),
+    ("vectors", "graph's bytes a vector", Most(640.0)),
+    ("vectors", "nearest beside growth over idle", Least(0.85)),
+    ("vectors", "nearest beside growth p99", Most(120.0 * US)),
+    ("vectors", "private memory, searching", Most(8.0 * M)),
     ("recovery", "kill to serving p99", Most(50.0 * MS)),
 ];
 

@@ -14,6 +14,7 @@ mod reads;
 mod recovery;
 mod single;
 mod steady;
+mod vectors;
 mod visible;
 mod writes;
 
@@ -55,6 +56,8 @@ pub enum Suite {
     Pinned,
     /// Serving again after kill -9
     Recovery,
+    /// Nearest vectors from a second process, and their graph's growth; see also --data
+    Vectors,
     /// A good client's writes beside bad clients of each kind
     Hostile,
     /// Fills the stores that other suites read, in the folder of --stores
@@ -78,6 +81,9 @@ pub fn run(suite: Suite, settings: &Settings, board: &mut Board) -> anyhow::Resu
     }
     if is_wanted(Suite::Pinned) {
         pinned::run(&place, board)?;
+    }
+    if is_wanted(Suite::Vectors) {
+        vectors::run(&place, board)?;
     }
     if is_wanted(Suite::Hostile) {
         hostile::run(&place, board)?;
