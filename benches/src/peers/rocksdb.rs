@@ -21,8 +21,8 @@ const FILTER_BITS: f64 = 10.0;
 /// An object of the library.
 type Object = *mut c_void;
 
-// From rocksdb/c.h of version 7.8; these have not changed since.
 #[link(name = "rocksdb")]
+// SAFETY: these are the declarations of rocksdb/c.h of version 7.8, which have not changed since.
 unsafe extern "C" {
     fn rocksdb_options_create() -> Object;
     fn rocksdb_options_set_create_if_missing(options: Object, value: c_uchar);
